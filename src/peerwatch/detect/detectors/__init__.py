@@ -1,0 +1,1 @@
+"""One module a detector, discovered by `detect.registry`."""

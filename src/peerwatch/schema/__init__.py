@@ -1,0 +1,1 @@
+"""Tables, their columns and the batches made of them: the vocabulary that every other layer shares."""

@@ -1,0 +1,1 @@
+"""One module a table, discovered by `schema.registry`."""

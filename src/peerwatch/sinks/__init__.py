@@ -1,0 +1,1 @@
+"""Sinks: where alerts go. One module a sink."""

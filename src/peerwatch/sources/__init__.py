@@ -1,0 +1,1 @@
+"""Sources: everything that rows come from. One module or folder a source."""

@@ -1,0 +1,1 @@
+"""USDT: a node traced from inside by eBPF."""

@@ -1,0 +1,1 @@
+"""Bounded, mergeable building blocks of detectors. Pure."""

@@ -1,0 +1,1 @@
+"""The archive: what was recorded, readable by any Arrow or Parquet tool."""

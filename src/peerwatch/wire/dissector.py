@@ -1,0 +1,77 @@
+"""What a dissector is: the layout of one payload, all messages of its types in a batch dissected at once."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, ClassVar
+
+from peerwatch.schema.batch import Array
+from peerwatch.schema.table import Table
+
+
+class WireError(IntEnum):
+    """What can be wrong with a payload that a peer sent. The first that applies is kept; everything before it is, too."""
+
+    NONE = 0
+    TRUNCATED = 1
+    """The payload ends inside a field: the sender sent too little."""
+    TRAILING = 2
+    """Bytes are left after the last field."""
+    OVER_LIMIT = 3
+    """A count or length exceeds what the protocol allows."""
+    NON_CANONICAL = 4
+    """A compact size is not in its shortest form."""
+    UNKNOWN_NETWORK = 5
+    """An address of a network that BIP 155 does not name. Not an error of the message: peers must ignore such entries."""
+    BAD_ADDRESS_LENGTH = 6
+    """An address whose length does not fit its network (BIP 155)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payloads:
+    """Payloads of one dissector's types: columns with one entry a message (see RawMessages), and the secret for `item` hashes."""
+
+    buf: Array
+    start: Array
+    kept: Array
+    size: Array
+    type: Array
+    names: list[str]
+    key: bytes
+
+    def __len__(self) -> int:
+        """Number of payloads."""
+        return len(self.start)
+
+
+@dataclass(frozen=True, slots=True)
+class Dissected:
+    """What a dissector made of payloads.
+
+    `columns`: the table's own columns without those the caller knows (identity, ts, seq, peer, inbound). `message`: for each
+    row the index of its payload, never decreasing. `error`: a WireError code for each payload.
+    """
+
+    columns: Mapping[str, Any]
+    message: Array
+    error: Array
+
+
+class Dissector(ABC):
+    """One payload layout. Stateless; found by walking `wire/messages`."""
+
+    types: ClassVar[tuple[str, ...]]
+    """Message types with this layout."""
+    table: ClassVar[type[Table]]
+    """Table that it fills."""
+    needs: ClassVar[int]
+    """Payload bytes at the start that it needs at most; a source need not keep more."""
+    source: ClassVar[str]
+    """Where the layout is defined (BIP or Core)."""
+
+    @abstractmethod
+    def dissect(self, payloads: Payloads) -> Dissected:
+        """Dissect all payloads at once. Never raises because of their content; never reads past `kept`."""

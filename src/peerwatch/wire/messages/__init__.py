@@ -1,0 +1,1 @@
+"""One module a message layout, discovered by `wire.registry`."""
