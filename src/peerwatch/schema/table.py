@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -75,7 +76,7 @@ class Table:
             raise KeyError(f"table {cls.name} has no column {sorted(unknown)}")
         if absent := {n for n, col in cls.columns.items() if n not in given and not col.nullable}:
             raise KeyError(f"table {cls.name} needs column {sorted(absent)}")
-        arrays = [_to_arrow(given.get(n), col.arrow, length) for n, col in cls.columns.items()]
+        arrays = [to_arrow(given.get(n), col.arrow, length) for n, col in cls.columns.items()]
         return pa.RecordBatch.from_arrays(arrays, schema=cls.arrow)
 
     @classmethod
@@ -85,10 +86,20 @@ class Table:
 
 
 def _constant(value: str, length: int) -> pa.DictionaryArray:
-    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(length, np.int16)), pa.array([value]))
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(length, np.int16)), dictionary((value,)))
 
 
-def _to_arrow(values: Any, kind: pa.DataType, length: int) -> pa.Array:
+@lru_cache(maxsize=256)
+def dictionary(values: tuple[str, ...]) -> pa.Array:
+    """The values of a dictionary column. Kept, because making an array of a list makes Arrow look for pandas every time."""
+    return pa.array(values, pa.utf8())
+
+
+def to_arrow(values: Any, kind: pa.DataType, length: int) -> pa.Array:
+    """A column's values (NumPy array, Arrow array, list, or None for all null) as an Arrow array of type `kind`.
+
+    A NumPy array of the very type is not copied; fixed-size binary is given as uint8 of shape (length, width).
+    """
     if values is None:
         return pa.nulls(length, kind)
     if isinstance(values, pa.Array):

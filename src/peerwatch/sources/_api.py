@@ -34,6 +34,8 @@ class Chunk:
     rows: Mapping[str, pa.RecordBatch] = field(default_factory=dict)
     row_events: Mapping[str, Array] = field(default_factory=dict)
     position: Mapping[str, Any] = field(default_factory=dict)
+    ended: bool = False
+    """Nothing more will come under this identity."""
 
 
 class Source(Protocol):
@@ -49,6 +51,9 @@ class Source(Protocol):
 
         A live source returns at least one chunk a second for each node that it watches, even an empty one.
         """
+
+    def finish(self) -> Sequence[Chunk]:
+        """The run is being stopped: what can still be handed over at once, counters included."""
 
     def commit(self) -> None:
         """Everything read so far is recorded."""

@@ -1,0 +1,122 @@
+"""The configuration: one TOML file, everything in it optional, unknown keys refused with the nearest known one."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from peerwatch.detect.registry import all_detectors
+
+DEFAULT_ARCHIVE = Path("/var/lib/peerwatch")
+
+NODE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+"""Node names become folder names, so they are kept plain."""
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be used; the message says where and what to do."""
+
+
+class NodeConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """One node to watch: its name, how its process is told from others, and where else it can be read."""
+
+    name: str
+    binary: str | None = None
+    """Path of the executable."""
+    args: list[str] = []
+    """Arguments that must all be among those of the process, such as `-datadir=/srv/a`."""
+    pid: int | None = None
+    pid_file: str | None = None
+    user: str | None = None
+    """User that the process runs as."""
+    capture: str | None = None
+    """`message_capture` folder to follow (a node run with -capturemessages)."""
+
+
+class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Everything an operator can set."""
+
+    archive: str = str(DEFAULT_ARCHIVE)
+    user: str | None = None
+    """User that the watcher runs as when started by root."""
+    ring_mib: Annotated[int, msgspec.Meta(ge=1, le=2048)] = 256
+    """Ring buffer between kernel and watcher; 256 MiB holds 5 s at 100 k messages a second."""
+    node: list[NodeConfig] = []
+    detect: dict[str, dict[str, float]] = {}
+    """Options of detectors, by detector."""
+    capture_limits: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}
+    """Bytes kept of a message, by type; `default` for all others."""
+
+
+def load(path: Path | None) -> Config:
+    """Read the configuration, or take the defaults when there is no `path`.
+
+    Raises:
+        ConfigError: unreadable, not TOML, an unknown key or a value that does not fit.
+    """
+    if path is None:
+        return Config()
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    try:
+        return parse(text)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def parse(text: str) -> Config:
+    """Make a configuration of TOML text.
+
+    Raises:
+        ConfigError: as `load`.
+    """
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"not valid TOML: {error}") from error
+    try:
+        config = msgspec.convert(raw, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_with_nearest(str(error))) from error
+    _check(config)
+    return config
+
+
+def _with_nearest(message: str) -> str:
+    unknown = re.search(r"unknown field `([^`]*)`(?: - at `\$\.?([^`]*)`)?", message)
+    if not unknown:
+        return message.replace("`$.", "`")
+    known = NodeConfig.__struct_fields__ if (unknown[2] or "").startswith("node") else Config.__struct_fields__
+    return f"unknown key `{unknown[1]}`{_nearest(unknown[1], known)}"
+
+
+def _nearest(word: str, known: Any) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean `{close[0]}`?" if close else f"; known are {', '.join(known)}"
+
+
+def _check(config: Config) -> None:
+    names = [n.name for n in config.node]
+    for node in config.node:
+        if not NODE_NAME.fullmatch(node.name):
+            raise ConfigError(f"node name {node.name!r}: use up to 64 letters, digits and - _ . and begin with a letter or digit")
+        if names.count(node.name) > 1:
+            raise ConfigError(f"two nodes are named {node.name}; give each its own name")
+        if not (node.binary or node.args or node.pid or node.pid_file or node.user or node.capture):
+            raise ConfigError(
+                f"node {node.name}: say how to find it (binary, args, pid, pid_file or user) or where its capture is"
+            )
+    known = all_detectors()
+    for name, options in config.detect.items():
+        if name not in known:
+            raise ConfigError(f"no detector `{name}`{_nearest(name, known)}")
+        for option in options:
+            if option not in known[name].options:
+                raise ConfigError(f"detector {name} has no option `{option}`{_nearest(option, known[name].options)}")

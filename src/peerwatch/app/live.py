@@ -1,0 +1,123 @@
+"""Watching for real: the tracer and the watcher put together from the configuration."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from peerwatch.app.config import Config, NodeConfig
+from peerwatch.app.pipeline import Settings
+from peerwatch.app.preload import preload
+from peerwatch.app.watch import Observer, Watch
+from peerwatch.schema.table import Identity
+from peerwatch.sinks._api import Sink
+from peerwatch.sources._api import Source
+from peerwatch.sources.capture import CaptureError, CaptureSource
+from peerwatch.sources.usdt.discover import Wanted
+from peerwatch.sources.usdt.kernel import Kernel
+from peerwatch.sources.usdt.link import Link
+from peerwatch.sources.usdt.privileges import hand_over, watcher_account
+from peerwatch.sources.usdt.source import UsdtSource
+from peerwatch.sources.usdt.supervise import supervise
+from peerwatch.sources.usdt.tracer import Tracer
+from peerwatch.store.archive import Archive
+from peerwatch.store.errors import ArchiveError
+from peerwatch.wire.registry import needs_of_type
+
+HEAD_BYTES = 256
+"""Kept of messages that no dissector reads yet: enough to see what they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a watcher is to do."""
+
+    config: Config
+    archive: Path
+    sinks: Sequence[Sink] = ()
+    observer: Observer | None = None
+    seconds: float | None = None
+    """Stop by itself after so long; None to go on."""
+    hold_s: float | None = None
+    say: Callable[[str], None] = partial(print, flush=True)
+    """Told what the tracer does; must not leave anything in a buffer, because the watcher is forked."""
+
+
+def capture_limits(config: Config) -> dict[str, int]:
+    """Bytes kept of a message by type: what its dissector needs, the head of all others, the configuration over both."""
+    return {**needs_of_type(), "default": HEAD_BYTES, **config.capture_limits}
+
+
+def wanted(nodes: Sequence[NodeConfig]) -> list[Wanted]:
+    """The nodes of a configuration that are found by their process."""
+    rules = [Wanted(n.name, n.binary, n.pid, n.pid_file, n.user, tuple(n.args)) for n in nodes]
+    return [w for w in rules if w.binary or w.pid or w.pid_file or w.user or w.args]
+
+
+def trace(task: Task, kernel: Kernel, nodes: Sequence[Wanted]) -> int:
+    """Trace and watch until stopped. Returns the exit status.
+
+    Raises:
+        PrivilegeError: there is no account for the watcher, or the archive cannot be handed over to it.
+    """
+    account = watcher_account(task.config.user, task.archive, os.environ)
+    hand_over(task.archive, account)
+    preload()
+    return supervise(lambda link: watch(task, link), Tracer(kernel, nodes, task.say), account)
+
+
+def watch(task: Task, link: Link | None) -> int:
+    """Everything behind the tracer: runs without privileges. `link` is None when nothing is traced."""
+
+    def sources(loop: Watch) -> list[Source]:
+        found: list[Source] = [_capture(node, loop) for node in task.config.node if node.capture]
+        if link is not None:
+            found.append(UsdtSource(link, loop.recorder.archive.node_name, loop.recorder.position, capture_limits(task.config)))
+        return found
+
+    return watch_sources(task, sources)
+
+
+def watch_sources(task: Task, sources: Callable[[Watch], Sequence[Source]]) -> int:
+    """Run the loop over some sources until they end or it is told to stop.
+
+    Returns the exit status; what cannot be used (archive, capture, tracer) is one line on stderr and status 1.
+    """
+    stopped = _stopper(task.seconds)
+    try:
+        with Archive.create_or_open(task.archive) as archive:
+            settings = Settings(archive.inventory_key, time.time_ns(), task.config.detect, task.hold_s, time.monotonic_ns)
+            loop = Watch(archive, settings, task.sinks, task.observer)
+            loop.run(sources(loop), stopped)
+    except (ArchiveError, CaptureError, TimeoutError) as error:
+        print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - the watcher's only way to say it
+        return 1
+    return 0
+
+
+def _capture(node: NodeConfig, loop: Watch) -> CaptureSource:
+    assert node.capture is not None  # noqa: S101 - the caller asked
+    archive = loop.recorder.archive
+    session = archive.last_session(node.name, "capture")
+    position = loop.recorder.position(Identity(node.name, session, "capture")) if session is not None else None
+    return CaptureSource(Path(node.capture), node.name, follow=True, position=position)
+
+
+def _stopper(seconds: float | None) -> Callable[[], bool]:
+    """True once a signal to stop has come, or the time is over."""
+    told = False
+
+    def stop(_signal: int, _frame: object) -> None:
+        nonlocal told
+        told = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    end = None if seconds is None else time.monotonic() + seconds
+    return lambda: told or (end is not None and time.monotonic() >= end)

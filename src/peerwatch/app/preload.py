@@ -1,0 +1,78 @@
+"""Everything that a watcher will ever import, imported before it gives up its rights.
+
+Its user may not be able to read the code, and Python imports late: codecs, parts of PyArrow and DuckDB, what an error path needs.
+A list kept by hand would miss some. So a forked child rehearses the whole way once, from simulated traffic to a sealed archive
+and a query, and tells which modules that took.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+from peerwatch.app.pipeline import Settings
+from peerwatch.app.state import open_incidents
+from peerwatch.app.watch import Watch
+from peerwatch.schema.batch import SECOND
+from peerwatch.sources.simulation.simulation import Plan
+from peerwatch.sources.simulation.source import SimulationSource
+from peerwatch.store.archive import Archive
+from peerwatch.store.errors import ArchiveError
+
+NODE = "rehearsal"
+LENGTH_S = 20
+
+
+def preload() -> int:
+    """Import what a rehearsal needed. Returns how many modules that were not there before."""
+    reader, writer = os.pipe()
+    with warnings.catch_warnings():
+        # The child uses nothing that a thread of this process could hold locked.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        _rehearse_and_tell(writer)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        told = pipe.read()
+    os.waitpid(child, 0)
+    missing = [name for name in (json.loads(told) if told else []) if name not in sys.modules]
+    for name in missing:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            continue  # made at run time, such as parts of compiled packages
+    return len(missing)
+
+
+def _rehearse_and_tell(writer: int) -> None:
+    try:
+        with tempfile.TemporaryDirectory(prefix="peerwatch-rehearsal-") as folder:
+            rehearse(Path(folder))
+    except Exception as error:  # noqa: BLE001 - it is only a rehearsal; what fails for good will say so for itself
+        print(f"The rehearsal failed ({error}); going on.", file=sys.stderr)  # noqa: T201 - there is nobody else to tell
+    finally:
+        with os.fdopen(writer, "wb") as pipe:
+            pipe.write(json.dumps(sorted(sys.modules)).encode())
+        os._exit(0)
+
+
+def rehearse(folder: Path) -> None:
+    """The whole way, once: an attack is simulated, detected, recorded, sealed and asked for."""
+    start = time.time_ns()
+    plan = Plan("addr-flood-2021", 1, start, LENGTH_S * SECOND, 0.1, {"start_s": 1, "duration_s": LENGTH_S})
+    with Archive.create_or_open(folder / "archive") as archive:
+        loop = Watch(archive, Settings(archive.inventory_key, start, {}))
+        loop.run([SimulationSource.simulated(plan, NODE)])
+        open_incidents(archive.path, NODE)
+    open_incidents(folder / "archive", NODE)
+    try:
+        Archive(folder / "nothing")
+    except ArchiveError as error:
+        str(error)

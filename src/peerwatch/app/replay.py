@@ -1,0 +1,69 @@
+"""History through the detectors: a capture, an archive or a simulation, as fast as possible or at a multiple of its own speed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from peerwatch.app.pipeline import Settings
+from peerwatch.app.watch import Observer, Watch
+from peerwatch.schema.registry import all_tables
+from peerwatch.sinks._api import Sink
+from peerwatch.sources._api import Source
+from peerwatch.sources.archive import ArchiveSource
+from peerwatch.sources.capture import CaptureSource
+from peerwatch.sources.pace import Paced
+from peerwatch.sources.simulation.folder import is_simulation
+from peerwatch.sources.simulation.source import SimulationSource
+from peerwatch.store.archive import Archive
+from peerwatch.store.history import History
+from peerwatch.store.layout import META
+
+MADE_BY_DETECTION = {"finding", "incident"}
+"""Tables that a replay makes anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What to replay and where to."""
+
+    source: Path
+    archive: Path
+    speed: float | None = None
+    """Seconds of history a second; None for as fast as possible."""
+    node: str = "replay"
+    """Name of the node of a capture, which has none."""
+    options: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+def open_source(task: Replay) -> Source:
+    """The source for a folder, by what is in it.
+
+    Raises:
+        FolderError, ArchiveError, CaptureError: it is none of the three, or cannot be read.
+    """
+    if is_simulation(task.source):
+        return SimulationSource.from_folder(task.source, speed=task.speed)
+    source: Source
+    if (task.source / META).exists():
+        source = ArchiveSource(History(task.source, all_tables().keys() - MADE_BY_DETECTION))
+    else:
+        source = CaptureSource(task.source, task.node)
+    return source if task.speed is None else Paced(source, task.speed)
+
+
+def replay(task: Replay, sinks: list[Sink], observer: Observer | None = None) -> int:
+    """Replay into the archive. Returns the number of rows recorded.
+
+    Raises:
+        as `open_source`; ArchiveError also when the archive cannot be written, or is the one that is replayed.
+    """
+    source = open_source(task)
+    with Archive.create_or_open(task.archive) as archive:
+        loop = Watch(
+            archive, Settings(archive.inventory_key, time.time_ns(), task.options, clock=time.monotonic_ns), sinks, observer
+        )
+        loop.run([source])
+        return loop.recorder.rows

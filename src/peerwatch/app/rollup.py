@@ -1,0 +1,40 @@
+"""Roll-ups of one second: messages and bytes by direction and type.
+
+They are partial sums over the rows of one chunk, recorded together with these rows: rows of the same second add up, and a
+crash can neither lose nor double them. Intervals of a minute and an hour are made when rows become Parquet.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from peerwatch.schema.batch import SECOND, Rows
+from peerwatch.schema.table import Identity
+from peerwatch.schema.tables.rate import Rate
+
+
+def rates(identity: Identity, messages: pa.RecordBatch) -> pa.RecordBatch:
+    """Rate rows of 1 s for rows of the message table; `seq` is that of the first message that a row counts."""
+    rows = Rows(messages)
+    codes, names = rows.codes("type")
+    second = rows["ts"] // SECOND
+    inbound = rows["inbound"].astype(np.int64)
+    start = int(second.min())
+    key = ((second - start) * 2 + inbound) * len(names) + codes
+    groups, first, back = np.unique(key, return_index=True, return_inverse=True)
+    n = len(groups)
+    errors = np.bincount(back, weights=rows.valid("error"), minlength=n)
+    return Rate.build(
+        identity,
+        {
+            "ts": second[first] * SECOND,
+            "seq": rows["seq"][first],
+            "width": np.ones(n, np.int32),
+            "inbound": rows["inbound"][first],
+            "type": pa.DictionaryArray.from_arrays(pa.array(codes[first].astype(np.int16)), pa.array(names)),
+            "messages": np.bincount(back, minlength=n).astype(np.int64),
+            "bytes": np.bincount(back, weights=rows["size"], minlength=n).astype(np.int64),
+            "errors": errors.astype(np.int64),
+        },
+    )

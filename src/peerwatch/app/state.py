@@ -1,0 +1,72 @@
+"""What outlives a watcher: the state of its detectors, and the incidents that were open.
+
+Rows are exact after a crash; detection goes on from the last snapshot, at most some seconds older. A snapshot that is missing,
+broken or of other detectors costs a fresh start of the detectors, nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from peerwatch.app.pipeline import Pipeline
+from peerwatch.schema.batch import SECOND
+from peerwatch.store.query import Query
+
+FOLDER = "state"
+
+EVERY_NS = SECOND
+"""Snapshots are at least this far apart …"""
+
+SHARE = 100
+"""… and take at most one part of so many of the time."""
+
+_OPEN = """
+SELECT * FROM incident WHERE node = '{node}'
+QUALIFY row_number() OVER (PARTITION BY incident ORDER BY session DESC, seq DESC) = 1 AND state <> 'resolved'
+ORDER BY ts
+"""
+
+
+def open_incidents(archive: Path, node: str) -> list[dict[str, Any]]:
+    """Newest rows of the incidents of a node that are not resolved. Names of nodes are plain (see config): no quoting needed."""
+    return [dict(row) for row in Query(archive).table(_OPEN.format(node=node)).to_pylist()]
+
+
+class Snapshots:
+    """Snapshots of the detectors of every node, a file each."""
+
+    def __init__(self, archive: Path, clock: Callable[[], int]) -> None:
+        """Keep them inside the archive; `clock` is monotonic, ns."""
+        self._folder = archive / FOLDER
+        self._clock = clock
+        self._next = 0
+
+    def load(self, pipeline: Pipeline) -> bool:
+        """Let a pipeline go on from its snapshot. Returns whether there was one that fits."""
+        try:
+            pipeline.runner.restore(json.loads(self._path(pipeline).read_bytes()))
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        return True
+
+    def save(self, pipelines: list[Pipeline], *, now: bool = False) -> None:
+        """Write snapshots if it is time, or `now`. A disk that is full costs the snapshot only."""
+        began = self._clock()
+        if began < self._next and not now:
+            return
+        for pipeline in pipelines:
+            path = self._path(pipeline)
+            new = path.with_suffix(".new")
+            try:
+                self._folder.mkdir(mode=0o750, exist_ok=True)
+                new.write_text(json.dumps(pipeline.runner.snapshot()))
+                new.replace(path)
+            except OSError:
+                new.unlink(missing_ok=True)
+        self._next = self._clock() + max(EVERY_NS, SHARE * (self._clock() - began))
+
+    def _path(self, pipeline: Pipeline) -> Path:
+        return self._folder / f"{pipeline.identity.node}.json"

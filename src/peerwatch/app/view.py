@@ -1,0 +1,62 @@
+"""A line of live figures for the terminal: what comes in and out, from how many peers, what was lost, how far recording is."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import TextIO
+
+from peerwatch.app.pipeline import Outcome
+from peerwatch.schema.batch import SECOND, Rows
+from peerwatch.sources._api import Chunk
+
+TOP_TYPES = 4
+"""Message types shown by name."""
+
+
+class RateLine:
+    """Writes a line every so often; an Observer of the loop."""
+
+    def __init__(self, stream: TextIO, every_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Write to `stream`."""
+        self._stream = stream
+        self._every = every_s
+        self._clock = clock
+        self._since = clock()
+        self._types: Counter[str] = Counter()
+        self._inbound = self._bytes = self._lost = 0
+        self._peers: set[int] = set()
+        self._newest = 0
+
+    def saw(self, chunk: Chunk, outcome: Outcome) -> None:
+        """Count a chunk."""
+        if (rates := outcome.rows.get("rate")) is not None:
+            rows = Rows(rates)
+            for name, inbound, messages, size in zip(rows["type"], rows["inbound"], rows["messages"], rows["bytes"], strict=True):
+                self._types[name] += int(messages)
+                self._inbound += int(messages) if inbound else 0
+                self._bytes += int(size)
+            self._peers.update(chunk.messages.peer.tolist())
+        if (losses := outcome.rows.get("loss")) is not None:
+            self._lost += int(Rows(losses)["count"].sum())
+        self._newest = max(self._newest, chunk.watermark)
+
+    def pulse(self) -> None:
+        """Write the line if it is time."""
+        passed = self._clock() - self._since
+        if passed < self._every:
+            return
+        messages = self._types.total()
+        top = "  ".join(f"{name} {count / passed:,.0f}" for name, count in self._types.most_common(TOP_TYPES))
+        when = time.strftime("%H:%M:%S", time.gmtime(self._newest / SECOND)) if self._newest else "--:--:--"
+        line = (
+            f"{when}  {self._inbound / passed:7,.0f} msg/s in  {(messages - self._inbound) / passed:7,.0f} out  "
+            f"{self._bytes / passed / 1000:8,.0f} kB/s  {len(self._peers):4d} peers  lost {self._lost}  | {top}"
+        )
+        self._stream.write(line + "\n")
+        self._stream.flush()
+        self._since += passed
+        self._types.clear()
+        self._inbound = self._bytes = 0
+        self._peers.clear()

@@ -1,0 +1,60 @@
+"""`peerwatch alerts`: incidents, newest last."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from peerwatch.cli import options
+from peerwatch.cli.main import fail
+from peerwatch.schema.batch import SECOND
+from peerwatch.store.errors import ArchiveError, QueryError
+from peerwatch.store.query import Query
+
+COLUMNS = (
+    "incident, identifier, kind, severity, state, first_ts, last_ts, node, subject_kind, subject, peers, findings, "
+    "score, completeness, explanation, query"
+)
+NEWEST = f"""
+SELECT {COLUMNS} FROM incident
+QUALIFY row_number() OVER (PARTITION BY node, incident ORDER BY session DESC, seq DESC) = 1
+ORDER BY first_ts, incident
+"""  # noqa: S608 - no value goes into it
+"""The present state of every incident: its newest row."""
+
+
+@click.command("alerts")
+@options.archive
+@click.option("--open", "only_open", is_flag=True, help="Only incidents that are not resolved.")
+@options.as_json
+def command(archive: Path, *, only_open: bool, as_json: bool) -> None:
+    """List incidents: what happened, who, since when, and how sure it is.
+
+    \b
+    Example: peerwatch alerts --open
+    """
+    try:
+        rows = Query(archive).table(NEWEST).to_pylist()
+    except (ArchiveError, QueryError) as error:
+        raise fail(str(error)) from error
+    for row in rows:
+        row["peers"] = json.loads(row["peers"])
+        if only_open and row["state"] == "resolved":
+            continue
+        click.echo(json.dumps(row) if as_json else _text(row))
+    if not as_json and not rows:
+        click.echo("no incident")
+
+
+def _text(row: dict[str, Any]) -> str:
+    first, last = (_utc(row[name]) for name in ("first_ts", "last_ts"))
+    head = f"{first} to {last}  {row['severity']}  {row['state']}  {row['kind']}  node {row['node']}"
+    return f"{head}\n{row['explanation'].rstrip()}\n  rows: {row['query']}\n"
+
+
+def _utc(ns: int) -> str:
+    return datetime.fromtimestamp(ns / SECOND, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,28 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+_Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+archive: _Decorator = click.option(
+    "--archive",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("/var/lib/peerwatch"),
+    show_default=True,
+    help="Folder of the recorded history.",
+)
+
+as_json: _Decorator = click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of text.")
+
+config: _Decorator = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    help="Configuration file (TOML); without one, the nodes of this machine are found by their probes.",
+)

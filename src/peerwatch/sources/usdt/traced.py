@@ -1,0 +1,157 @@
+"""One traced process as the watcher sees it: its records on their way into the next chunk, its counters, its position."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from peerwatch.schema.batch import Array
+from peerwatch.schema.table import Identity
+from peerwatch.sources._api import Chunk
+from peerwatch.sources.usdt.link import Blind, Exited, Process
+from peerwatch.sources.usdt.made import MadeRows
+from peerwatch.sources.usdt.records import RecordReader, Records
+from peerwatch.sources.usdt.slots import ADDED, SPENT, UNCACHED
+from peerwatch.wire.raw import RawMessages
+
+NAME = "usdt"
+"""Source of rows that come from records."""
+
+_COUNTERS = ("dropped", "dropped_bytes", "unreadable", "added", "spent", "uncached")
+
+
+class Traced:
+    """State of one process between chunks."""
+
+    def __init__(self, identity: Identity, ring_session: int, recorded: Mapping[str, Any]) -> None:
+        """Go on from what is recorded of this process, if anything is."""
+        if recorded.get("ring_session") != ring_session:
+            recorded = {}
+        self.identity = identity
+        self.recorded_to = int(recorded.get("ring", 0))
+        """Ring position up to which its records are in the archive."""
+        self.made = MadeRows(identity.node, identity.session, int(recorded.get("made", 0)))
+        self._ring_session = ring_session
+        self._fact = int(recorded.get("fact", 0))
+        self._introduced = bool(recorded.get("introduced", False))
+        self._declared: dict[str, int] = {name: int(recorded.get("declared", {}).get(name, 0)) for name in _COUNTERS}
+        self._accounted_at = identity.session
+        self._reader = RecordReader(identity)
+        self._records: tuple[Records, Array] | None = None
+        self._watermark = identity.session
+        self._gone = False
+        self._final = False
+
+    # -- what comes in -------------------------------------------------------------------------------------------------------
+
+    def told(self, fact: Process) -> None:
+        """The tracer tells about the process: first that it is there, then (once it fires) its slot."""
+        if fact.number <= self._fact:
+            return
+        if not self._introduced:
+            self.made.process(fact, max(fact.session, fact.started or 0))
+            self._introduced = True
+        if fact.gap is not None:
+            self.made.gap(fact.gap)
+        self._fact = fact.number
+
+    def exited(self, fact: Exited) -> None:
+        """The process is gone; what it fired is in the ring."""
+        self._gone = True
+        if fact.number > self._fact:
+            self.made.exited(fact)
+            self._fact = fact.number
+
+    def blind(self, fact: Blind) -> None:
+        """A part of it cannot be seen."""
+        if fact.number > self._fact:
+            self.made.blind(fact)
+            self._fact = fact.number
+
+    def records(self, buf: Array, offsets: Array, head: Array, utc_offset: int) -> None:
+        """Records of this process, in order of arrival; a chunk must be taken before the next ones come."""
+        ts = head["ts"].astype(np.int64) + utc_offset
+        self._records = (self._reader.read(buf, offsets, head, utc_offset), ts)
+
+    def account(self, counters: Array, utc: int) -> None:
+        """Declare what BPF counted and has not been declared yet."""
+        now = {name: int(counters[name]) for name in ("dropped", "dropped_bytes", "unreadable")}
+        now |= {name: int(counters["counted"][at]) for name, at in (("added", ADDED), ("spent", SPENT), ("uncached", UNCACHED))}
+        more = {name: now[name] - self._declared[name] for name in _COUNTERS}
+        if more["dropped"]:
+            reason = "The ring was full: the watcher did not keep up."
+            self.made.loss("dropped", reason, (self._accounted_at, utc), count=more["dropped"], nbytes=more["dropped_bytes"])
+        if more["unreadable"]:
+            reason = "Pages of the node's memory were not resident; size and type are known, the content is not."
+            self.made.loss("unreadable", reason, (self._accounted_at, utc), count=more["unreadable"])
+        if coins := {name: more[name] for name in ("added", "spent", "uncached") if more[name]}:
+            self.made.coins(utc, {"added": 0, "spent": 0, "uncached": 0} | coins)
+        self._declared = now
+        self._accounted_at = utc
+        self._final = self._gone
+
+    # -- what goes out -------------------------------------------------------------------------------------------------------
+
+    @property
+    def has_news(self) -> bool:
+        """Whether a chunk would hold anything."""
+        return self._records is not None or self.made.waiting
+
+    @property
+    def is_over(self) -> bool:
+        """Gone, its last counters declared, and nothing left to hand over."""
+        return self._final and not self.has_news
+
+    def chunk(self, ring: int, now: int | None) -> Chunk:
+        """Everything gathered.
+
+        Args:
+            ring: ring position up to which records were handed over.
+            now: UTC ns up to which everything has been seen; None when the ring still holds more.
+        """
+        records, ts = self._records or (None, np.zeros(0, np.int64))
+        self._records = None
+        rows, row_events = records.merged() if records else ({}, {})
+        made, times = self.made.take()
+        events = np.concatenate([ts, *(np.array(t, np.int64) for t in times.values())]) if times else ts
+        first = len(ts)
+        for name, batch in made.items():
+            at = np.arange(first, first + batch.num_rows)
+            rows[name], row_events[name] = _together(rows.get(name), row_events.get(name, at), batch, at)
+            first += batch.num_rows
+        newest = now if now is not None else int(ts.max(initial=0))
+        self._watermark = max(self._watermark, newest)
+        self.recorded_to = max(self.recorded_to, ring)
+        return Chunk(
+            identity=self.identity,
+            watermark=self._watermark,
+            messages=records.messages if records else RawMessages.none(),
+            events=events,
+            message_events=records.message_events if records else np.zeros(0, np.int64),
+            rows=rows,
+            row_events=row_events,
+            position=self._position(),
+            ended=self._final,
+        )
+
+    def _position(self) -> dict[str, Any]:
+        return {
+            "ring_session": self._ring_session,
+            "ring": self.recorded_to,
+            "fact": self._fact,
+            "introduced": self._introduced,
+            "made": self.made.made,
+            "declared": dict(self._declared),
+        }
+
+
+def _together(
+    rows: pa.RecordBatch | None, events: Array, more: pa.RecordBatch, more_events: Array
+) -> tuple[pa.RecordBatch, Array]:
+    if rows is None:
+        return more, more_events
+    both = pa.Table.from_batches([rows, more]).unify_dictionaries().combine_chunks().to_batches()[0]
+    return both, np.concatenate([events, more_events])
