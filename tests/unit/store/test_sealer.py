@@ -1,0 +1,93 @@
+"""Tests of the sealing thread."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+from peerwatch.schema.table import Identity
+from peerwatch.store.journal import Header
+from peerwatch.store.layout import SegmentName
+from peerwatch.store.recovery import Closed
+from peerwatch.store.sealer import Sealer
+from peerwatch.store.wal import Segment, boot
+
+
+def closed(root: Path, who: Identity, rows, first: int) -> Closed:
+    header = Header(who.node, who.session, who.source, first, boot(), {}, {})
+    segment = Segment.create(root, header)
+    segment.append(rows(first, 10), {}, {})
+    segment.close()
+    return Closed(SegmentName(who, first), segment.path, header, segment.last)
+
+
+def test_everything_submitted_is_sealed_when_it_closes(root: Path, who, rows) -> None:
+    """Closing waits for the work, and can be done twice."""
+    sealer = Sealer(root)
+    for first in range(5):
+        sealer.submit(closed(root, who, rows, first))
+    sealer.close()
+    sealer.close()
+    assert sealer.failure is None
+    assert len(list((root / "message").rglob("*.parquet"))) == 5
+    assert not [t for t in threading.enumerate() if t.name == "peerwatch-sealer"]
+
+
+def test_what_fails_does_not_stop_the_others_and_is_tried_again(root: Path, who, rows) -> None:
+    """While a segment cannot be sealed, the failure is said in one line; once it can, it is, without being submitted anew."""
+    sealer = Sealer(root, retry_s=0.05)
+    obstacle = root / "ping"
+    obstacle.write_text("in the way")
+    sealer.submit(closed(root, who, rows, 0))
+    other = closed(root, Identity("node-a", who.session, "capture"), lambda first, _: {"message": rows(first, 5)["message"]}, 1)
+    sealer.submit(other)
+    deadline = time.monotonic() + 20
+    while other.path.exists() or not sealer.failure:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert "cannot seal usdt-" in sealer.failure
+    assert "\n" not in sealer.failure
+    obstacle.unlink()
+    while sealer.failure:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    sealer.close()
+    assert len(list((root / "message").rglob("*.parquet"))) == 2
+    assert list((root / "wal").iterdir()) == []
+
+
+def test_finishing_a_source_leaves_its_failures_to_others(root: Path, who, rows) -> None:
+    """Afterwards another process may take its segments up: they are not touched any more."""
+    sealer = Sealer(root, retry_s=0.01)
+    (root / "message").write_text("in the way")
+    segment = closed(root, who, rows, 0)
+    sealer.submit(segment)
+    sealer.finish(who)
+    assert "cannot seal" in (sealer.failure or "")
+    (root / "message").unlink()
+    time.sleep(0.1)
+    sealer.close()
+    assert segment.path.exists()
+    assert not (root / "message").exists()
+
+
+def test_sealing_is_nicer_than_the_rest(root: Path, who, rows) -> None:
+    """Its thread, and only that, gives way to what records."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    sealer = Sealer(root)
+    sealer.submit(closed(root, who, rows, 0))
+    sealer.finish(who)
+    (thread,) = (t for t in threading.enumerate() if t.name == "peerwatch-sealer")
+    assert os.getpriority(os.PRIO_PROCESS, thread.native_id or 0) == min(before + 10, 19)
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
+    sealer.close()
+
+
+def test_finishing_without_work_returns_at_once(root: Path, who) -> None:
+    """No thread is started for nothing."""
+    sealer = Sealer(root)
+    sealer.finish(who)
+    sealer.close()
+    assert not [t for t in threading.enumerate() if t.name == "peerwatch-sealer"]
