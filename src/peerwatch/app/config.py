@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import tomllib
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
 from peerwatch.detect.registry import all_detectors
+from peerwatch.sources.usdt.slots import MAX_LIMITS, TYPE_BYTES
+from peerwatch.wire.registry import needs_of_type
 
 DEFAULT_ARCHIVE = Path("/var/lib/peerwatch")
 
@@ -30,7 +34,7 @@ class NodeConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Path of the executable."""
     args: list[str] = []
     """Arguments that must all be among those of the process, such as `-datadir=/srv/a`."""
-    pid: int | None = None
+    pid: Annotated[int, msgspec.Meta(ge=1)] | None = None
     pid_file: str | None = None
     user: str | None = None
     """User that the process runs as."""
@@ -62,7 +66,7 @@ def load(path: Path | None) -> Config:
     if path is None:
         return Config()
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     try:
@@ -84,17 +88,54 @@ def parse(text: str) -> Config:
     try:
         config = msgspec.convert(raw, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(_with_nearest(str(error))) from error
-    _check(config)
+        raise ConfigError(_explained(str(error), raw)) from error
+    _check_nodes(config)
+    _check_detect(config)
+    _check_limits(config)
     return config
 
 
-def _with_nearest(message: str) -> str:
-    unknown = re.search(r"unknown field `([^`]*)`(?: - at `\$\.?([^`]*)`)?", message)
-    if not unknown:
-        return message.replace("`$.", "`")
-    known = NodeConfig.__struct_fields__ if (unknown[2] or "").startswith("node") else Config.__struct_fields__
-    return f"unknown key `{unknown[1]}`{_nearest(unknown[1], known)}"
+def _explained(message: str, raw: dict[str, Any]) -> str:
+    """What msgspec says of `raw`, with the place named and, for an unknown key, the nearest known one."""
+    what, _, at = message.partition(" - at ")
+    place = _place(raw, message, at.strip("`"))
+    where = f" in `{place}`" if place else ""
+    if unknown := re.search("unknown field `([^`]*)`", what):
+        known = NodeConfig.__struct_fields__ if at else Config.__struct_fields__
+        return f"unknown key `{unknown[1]}`{where}{_nearest(unknown[1], known)}"
+    hint = "; write [[node]]" if place == "node" else ""
+    return f"{what[0].lower()}{what[1:]}{where}{hint}"
+
+
+def _place(raw: dict[str, Any], message: str, path: str) -> str:
+    """A place in the file, such as `node 2.pid` or `capture_limits.tx`: msgspec's path, which names no keys of mappings."""
+    place = ""
+    steps: list[str] = []
+    for step in re.findall(r"\[[^]]*\]|[^.\[]+", path.removeprefix("$")):
+        if step == "[...]":
+            mapping = reduce(dict.__getitem__, steps, raw)
+            steps.append(next(key for key in mapping if _complaint(_alone(raw, [*steps, key])) == message))
+        elif step.startswith("["):
+            place += f" {int(step[1:-1]) + 1}"
+            continue
+        else:
+            steps.append(step)
+        place += f".{steps[-1]}"
+    return place.removeprefix(".")
+
+
+def _alone(raw: dict[str, Any], steps: list[str]) -> dict[str, Any]:
+    """Mappings reduced to what lies at one place."""
+    step, *further = steps
+    return {step: _alone(raw[step], further) if further else raw[step]}
+
+
+def _complaint(raw: Any) -> str:
+    try:
+        msgspec.convert(raw, Config)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return ""
 
 
 def _nearest(word: str, known: Any) -> str:
@@ -102,7 +143,7 @@ def _nearest(word: str, known: Any) -> str:
     return f"; did you mean `{close[0]}`?" if close else f"; known are {', '.join(known)}"
 
 
-def _check(config: Config) -> None:
+def _check_nodes(config: Config) -> None:
     names = [n.name for n in config.node]
     for node in config.node:
         if not NODE_NAME.fullmatch(node.name):
@@ -113,10 +154,25 @@ def _check(config: Config) -> None:
             raise ConfigError(
                 f"node {node.name}: say how to find it (binary, args, pid, pid_file or user) or where its capture is"
             )
+
+
+def _check_detect(config: Config) -> None:
     known = all_detectors()
     for name, options in config.detect.items():
         if name not in known:
             raise ConfigError(f"no detector `{name}`{_nearest(name, known)}")
-        for option in options:
+        for option, value in options.items():
             if option not in known[name].options:
                 raise ConfigError(f"detector {name} has no option `{option}`{_nearest(option, known[name].options)}")
+            if not math.isfinite(value):
+                raise ConfigError(f"`detect.{name}.{option}` must be a number, not {value}")
+
+
+def _check_limits(config: Config) -> None:
+    types = config.capture_limits.keys() - {"default"}
+    for name in sorted(types):
+        if not 0 < len(name.encode()) <= TYPE_BYTES or "\0" in name:
+            raise ConfigError(f"`capture_limits`: {name!r} is no message type, which has 1 to {TYPE_BYTES} bytes")
+    most = MAX_LIMITS - len(needs_of_type().keys() - types)
+    if len(types) > most:
+        raise ConfigError(f"`capture_limits` has {len(types)} message types; {most} is the most there can be")

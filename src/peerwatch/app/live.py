@@ -6,9 +6,9 @@ import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from peerwatch.app.config import Config, NodeConfig
@@ -22,7 +22,7 @@ from peerwatch.sources.capture import CaptureError, CaptureSource
 from peerwatch.sources.usdt.discover import Wanted
 from peerwatch.sources.usdt.kernel import Kernel
 from peerwatch.sources.usdt.link import Link
-from peerwatch.sources.usdt.privileges import hand_over, watcher_account
+from peerwatch.sources.usdt.privileges import Account, hand_over, watcher_account
 from peerwatch.sources.usdt.source import UsdtSource
 from peerwatch.sources.usdt.supervise import supervise
 from peerwatch.sources.usdt.tracer import Tracer
@@ -32,6 +32,11 @@ from peerwatch.wire.registry import needs_of_type
 
 HEAD_BYTES = 256
 """Kept of messages that no dissector reads yet: enough to see what they are."""
+
+
+def say_at_once(line: str) -> None:
+    """Print a line and leave nothing in a buffer."""
+    print(line, flush=True)  # noqa: T201 - the tracer has no other way to say it
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,7 @@ class Task:
     seconds: float | None = None
     """Stop by itself after so long; None to go on."""
     hold_s: float | None = None
-    say: Callable[[str], None] = partial(print, flush=True)
+    say: Callable[[str], None] = say_at_once
     """Told what the tracer does; must not leave anything in a buffer, because the watcher is forked."""
 
 
@@ -69,7 +74,37 @@ def trace(task: Task, kernel: Kernel, nodes: Sequence[Wanted]) -> int:
     account = watcher_account(task.config.user, task.archive, os.environ)
     hand_over(task.archive, account)
     preload()
-    return supervise(lambda link: watch(task, link), Tracer(kernel, nodes, task.say), account)
+    before = Path.cwd()
+    task = within_reach(task, account)
+    try:
+        return supervise(lambda link: watch(task, link), Tracer(kernel, nodes, task.say), account)
+    finally:
+        os.chdir(before)
+
+
+def within_reach(task: Task, account: Account | None) -> Task:
+    """The task with a way to its archive that the watcher's user can go.
+
+    A folder below one that is closed to others (the home of root, a temporary folder) cannot be entered by its owner, either.
+    The working directory is inherited with its rights, so the archive becomes that, and its path leads through /proc.
+    """
+    if account is None or _can_write(account, task.archive):
+        return task
+    os.chdir(task.archive)
+    return replace(task, archive=Path("/proc/self/cwd"))
+
+
+def _can_write(account: Account, folder: Path) -> bool:
+    """Whether a user can write into a folder by its path; asked as that user, in a process of its own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the child uses nothing that another thread could hold locked
+        child = os.fork()
+    if child == 0:
+        os.setgroups(account.groups)
+        os.setgid(account.gid)
+        os.setuid(account.uid)
+        os._exit(0 if os.access(folder, os.W_OK | os.X_OK) else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def watch(task: Task, link: Link | None) -> int:

@@ -1,7 +1,10 @@
 """Recording: rows of all sources gathered for up to a second, written ahead together with how far their source had come.
 
 What a source handed over may be forgotten by it only after it was written. A full disk stops recording, never detection: what
-cannot be written is counted, and said as a `loss` row, to detection at once and in the archive when writing works again.
+cannot be written is given up, counted and told.
+
+A node's source has one session at a time, and so one writer is open for it at a time. The store keeps the position of the newest
+session; positions of the former ones, of which something may still come when a node is restarted, go along with its commits.
 """
 
 from __future__ import annotations
@@ -13,12 +16,20 @@ from typing import Any
 import pyarrow as pa
 
 from peerwatch.schema.table import Identity
+from peerwatch.store import layout
 from peerwatch.store.archive import Archive
 from peerwatch.store.errors import NotRecordingError
+from peerwatch.store.journal import Journal, resume
 from peerwatch.store.writer import Writer
 
 FLUSH_BYTES = 64 << 20
 """Rows held in memory at most before they are written, whatever the time."""
+
+FORMER = "former"
+"""Counter of a commit: positions of former sessions, by session."""
+
+MOST_FORMER = 8
+"""Former sessions whose positions are kept."""
 
 
 @dataclass(slots=True)
@@ -40,21 +51,31 @@ class Unrecorded:
 
 
 class Recorder:
-    """Writes what pipelines hand over, one writer for each (node, session, source)."""
+    """Writes what pipelines hand over, each (node, session, source) for itself."""
 
     def __init__(self, archive: Archive) -> None:
         """Record into `archive`."""
         self.archive = archive
         self.rows = 0
         """Rows written so far."""
-        self._writers: dict[Identity, Writer] = {}
+        self._writers: dict[tuple[str, str], Writer] = {}
         self._gathered: dict[Identity, Gathered] = {}
         self._held = 0
         self._ended: list[Identity] = []
 
     def position(self, identity: Identity) -> Mapping[str, Any]:
-        """How far the source had come when its last rows were recorded; empty when it never was."""
-        return self._writer(identity).position or {}
+        """How far a source has come with what was added, or else recorded before; empty when it never was.
+
+        Raises:
+            ArchiveError: another process records this source, or what is recorded cannot be read.
+        """
+        if (gathered := self._gathered.get(identity)) is not None and gathered.position:
+            return gathered.position
+        try:
+            writer = self._newest(identity)
+        except NotRecordingError:
+            return self._noted(identity)
+        return _position(identity, writer.identity, writer.position, writer.counters)
 
     def add(self, identity: Identity, tables: Mapping[str, pa.RecordBatch], position: Mapping[str, Any] | None = None) -> None:
         """Take rows, and the position of their source after them."""
@@ -63,7 +84,7 @@ class Recorder:
             if batch.num_rows:
                 gathered.tables.setdefault(name, []).append(batch)
                 self._held += batch.nbytes
-        if position is not None:
+        if position:
             gathered.position = position
 
     def end(self, identity: Identity) -> None:
@@ -82,31 +103,76 @@ class Recorder:
             tables = {name: joined(batches) for name, batches in gathered.tables.items()}
             if not tables and not gathered.position:
                 continue
-            writer = self._writer(identity)
             try:
-                writer.append(tables, gathered.position or writer.position or {})
-                self.rows += sum(t.num_rows for t in tables.values())
+                self._write(identity, tables, gathered.position)
             except NotRecordingError as error:
                 lost = tables.values()
                 refused.append(Unrecorded(identity, sum(t.num_rows for t in lost), sum(t.nbytes for t in lost), str(error)))
         self._gathered.clear()
         self._held = 0
         for identity in self._ended:
-            if identity in self._writers:
-                self._writers.pop(identity).close()
+            writer = self._writers.get((identity.node, identity.source))
+            if writer is not None and writer.identity == identity:
+                del self._writers[identity.node, identity.source]
+                writer.close()
         self._ended.clear()
         return refused
 
     def close(self) -> None:
         """Write what is left and close all writers."""
-        self.flush()
-        while self._writers:
-            self._writers.popitem()[1].close()
+        try:
+            self.flush()
+        finally:
+            while self._writers:
+                self._writers.popitem()[1].close()
 
-    def _writer(self, identity: Identity) -> Writer:
-        if identity not in self._writers:
-            self._writers[identity] = self.archive.writer(identity)
-        return self._writers[identity]
+    def _write(self, identity: Identity, tables: Mapping[str, pa.RecordBatch], position: Mapping[str, Any]) -> None:
+        writer = self._newest(identity)
+        before = _position(identity, writer.identity, writer.position, writer.counters)
+        former = writer.counters.get(FORMER, {})
+        if writer.identity != identity:
+            former = _former(writer, identity)
+            del self._writers[identity.node, identity.source]
+            writer.close()
+            writer = self._writers[identity.node, identity.source] = self.archive.writer(identity)
+        writer.append(tables, position or before, {FORMER: former} if former else {})
+        self.rows += sum(t.num_rows for t in tables.values())
+
+    def _newest(self, identity: Identity) -> Writer:
+        """The writer that is open for a node's source, else that of its newest session, else of this one."""
+        key = (identity.node, identity.source)
+        if key not in self._writers:
+            session = self.archive.last_session(*key)
+            newest = identity if session is None else Identity(identity.node, session, identity.source)
+            self._writers[key] = self.archive.writer(newest)
+        return self._writers[key]
+
+    def _noted(self, identity: Identity) -> Mapping[str, Any]:
+        """The position as it stands in the archive, for when the disk is so full that it cannot be opened for writing."""
+        segments = layout.segments(self.archive.path)
+        ours = [(n, p) for n, p in segments if (n.identity.node, n.identity.source) == (identity.node, identity.source)]
+        if not ours:
+            return {}
+        name, path = ours[-1]
+        journal = Journal(path)
+        _, position, counters = resume(journal.header, journal.last())
+        return _position(identity, name.identity, position, counters)
+
+
+def _position(wanted: Identity, newest: Identity, position: Mapping[str, Any], counters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The position of a session, of what was recorded with the newest one."""
+    if newest == wanted:
+        return position
+    former: Mapping[str, Mapping[str, Any]] = counters.get(FORMER, {})
+    return former.get(str(wanted.session), {})
+
+
+def _former(writer: Writer, successor: Identity) -> dict[str, Any]:
+    """Positions that go along when `successor` takes over from a writer."""
+    positions = {**writer.counters.get(FORMER, {}), str(writer.identity.session): dict(writer.position)}
+    positions.pop(str(successor.session), None)
+    newest = sorted((session for session, position in positions.items() if position), key=int)[-MOST_FORMER:]
+    return {session: positions[session] for session in newest}
 
 
 def joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:

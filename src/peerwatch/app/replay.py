@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,13 +11,14 @@ from peerwatch.app.pipeline import Settings
 from peerwatch.app.watch import Observer, Watch
 from peerwatch.schema.registry import all_tables
 from peerwatch.sinks._api import Sink
-from peerwatch.sources._api import Source
+from peerwatch.sources._api import Chunk, Source
 from peerwatch.sources.archive import ArchiveSource
 from peerwatch.sources.capture import CaptureSource
 from peerwatch.sources.pace import Paced
 from peerwatch.sources.simulation.folder import is_simulation
 from peerwatch.sources.simulation.source import SimulationSource
 from peerwatch.store.archive import Archive
+from peerwatch.store.errors import ArchiveError
 from peerwatch.store.history import History
 from peerwatch.store.layout import META
 
@@ -54,16 +55,40 @@ def open_source(task: Replay) -> Source:
     return source if task.speed is None else Paced(source, task.speed)
 
 
+class _Fresh:
+    """A source of which nothing may be in an archive yet, so that no row is recorded twice."""
+
+    def __init__(self, source: Source, archive: Path) -> None:
+        self.name = source.name
+        self.live = source.live
+        self.finish, self.commit, self.close = source.finish, source.commit, source.close
+        self._source = source
+        self._archive = archive
+        self._recorded = set(History(archive, all_tables().keys()).identities())
+
+    def read(self) -> Sequence[Chunk] | None:
+        """As the source.
+
+        Raises:
+            ArchiveError: the archive has it already.
+        """
+        chunks = self._source.read()
+        if there := self._recorded.intersection(chunk.identity for chunk in chunks or ()):
+            who = min(there, key=lambda identity: identity.session)
+            raise ArchiveError(f"{self._archive} has this {who.source} of node {who.node} already; name another archive")
+        return chunks
+
+
 def replay(task: Replay, sinks: list[Sink], observer: Observer | None = None) -> int:
     """Replay into the archive. Returns the number of rows recorded.
 
     Raises:
-        as `open_source`; ArchiveError also when the archive cannot be written, or is the one that is replayed.
+        as `open_source`; ArchiveError also when the archive cannot be written, or has what is replayed already.
     """
     source = open_source(task)
     with Archive.create_or_open(task.archive) as archive:
         loop = Watch(
             archive, Settings(archive.inventory_key, time.time_ns(), task.options, clock=time.monotonic_ns), sinks, observer
         )
-        loop.run([source])
+        loop.run([_Fresh(source, archive.path)])
         return loop.recorder.rows

@@ -45,10 +45,14 @@ class Snapshots:
         self._next = 0
 
     def load(self, pipeline: Pipeline) -> bool:
-        """Let a pipeline go on from its snapshot. Returns whether there was one that fits."""
+        """Let a pipeline go on from its snapshot.
+
+        Returns:
+            Whether there was one that fits. If not, the pipeline may have taken up a part of it, and is to be thrown away.
+        """
         try:
             pipeline.runner.restore(json.loads(self._path(pipeline).read_bytes()))
-        except (OSError, ValueError, KeyError, TypeError):
+        except Exception:  # noqa: BLE001 - whatever stands in the file, and whatever a detector makes of it
             return False
         return True
 

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TextIO
 
+import numpy as np
+
 from peerwatch.app.pipeline import Outcome
 from peerwatch.schema.batch import SECOND, Rows
 from peerwatch.sources._api import Chunk
@@ -16,7 +18,7 @@ TOP_TYPES = 4
 
 
 class RateLine:
-    """Writes a line every so often; an Observer of the loop."""
+    """Writes a line every so often; an Observer of the loop. Falls silent when nobody reads it any more."""
 
     def __init__(self, stream: TextIO, every_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         """Write to `stream`."""
@@ -26,8 +28,9 @@ class RateLine:
         self._since = clock()
         self._types: Counter[str] = Counter()
         self._inbound = self._bytes = self._lost = 0
-        self._peers: set[int] = set()
+        self._peers: set[tuple[str, int]] = set()
         self._newest = 0
+        self._broken = False
 
     def saw(self, chunk: Chunk, outcome: Outcome) -> None:
         """Count a chunk."""
@@ -37,7 +40,8 @@ class RateLine:
                 self._types[name] += int(messages)
                 self._inbound += int(messages) if inbound else 0
                 self._bytes += int(size)
-            self._peers.update(chunk.messages.peer.tolist())
+        if (messages := outcome.rows.get("message")) is not None:
+            self._peers.update((chunk.identity.node, peer) for peer in np.unique(Rows(messages)["peer"]).tolist())
         if (losses := outcome.rows.get("loss")) is not None:
             self._lost += int(Rows(losses)["count"].sum())
         self._newest = max(self._newest, chunk.watermark)
@@ -45,7 +49,7 @@ class RateLine:
     def pulse(self) -> None:
         """Write the line if it is time."""
         passed = self._clock() - self._since
-        if passed < self._every:
+        if passed < self._every or self._broken:
             return
         messages = self._types.total()
         top = "  ".join(f"{name} {count / passed:,.0f}" for name, count in self._types.most_common(TOP_TYPES))
@@ -54,8 +58,11 @@ class RateLine:
             f"{when}  {self._inbound / passed:7,.0f} msg/s in  {(messages - self._inbound) / passed:7,.0f} out  "
             f"{self._bytes / passed / 1000:8,.0f} kB/s  {len(self._peers):4d} peers  lost {self._lost}  | {top}"
         )
-        self._stream.write(line + "\n")
-        self._stream.flush()
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._broken = True
         self._since += passed
         self._types.clear()
         self._inbound = self._bytes = 0

@@ -11,6 +11,7 @@ import click
 
 from peerwatch.cli import options
 from peerwatch.cli.main import fail
+from peerwatch.detect.visible import visible
 from peerwatch.schema.batch import SECOND
 from peerwatch.store.errors import ArchiveError, QueryError
 from peerwatch.store.query import Query
@@ -41,20 +42,20 @@ def command(archive: Path, *, only_open: bool, as_json: bool) -> None:
         rows = Query(archive).table(NEWEST).to_pylist()
     except (ArchiveError, QueryError) as error:
         raise fail(str(error)) from error
-    for row in rows:
+    chosen = [row for row in rows if not (only_open and row["state"] == "resolved")]
+    for row in chosen:
         row["peers"] = json.loads(row["peers"])
-        if only_open and row["state"] == "resolved":
-            continue
         click.echo(json.dumps(row) if as_json else _text(row))
-    if not as_json and not rows:
-        click.echo("no incident")
+    if not as_json and not chosen:
+        click.echo("no open incident" if only_open else "no incident")
 
 
 def _text(row: dict[str, Any]) -> str:
     first, last = (_utc(row[name]) for name in ("first_ts", "last_ts"))
     head = f"{first} to {last}  {row['severity']}  {row['state']}  {row['kind']}  node {row['node']}"
-    return f"{head}\n{row['explanation'].rstrip()}\n  rows: {row['query']}\n"
+    # Escaped where it was made; an archive may have come from elsewhere.
+    return "\n".join(visible(line) for line in (head, row["explanation"].rstrip(), f"  rows: {row['query']}")) + "\n"
 
 
 def _utc(ns: int) -> str:
-    return datetime.fromtimestamp(ns / SECOND, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(ns // SECOND, UTC).strftime("%Y-%m-%d %H:%M:%S")

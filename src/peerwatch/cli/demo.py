@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from peerwatch.app.demo import HOLD_S, Demo, config, show
+from peerwatch.app.demo import Demo, config, hold_s, show
 from peerwatch.app.live import Task
 from peerwatch.app.view import RateLine
 from peerwatch.cli.main import fail
@@ -32,7 +32,7 @@ def command(*, seconds: float | None, archive: Path | None, scenario: str, seed:
     Example: peerwatch demo --for 60
     """
     folder = archive or Path(tempfile.mkdtemp(prefix="peerwatch-"))
-    task = Task(config(), folder, [Terminal(sys.stdout)], RateLine(sys.stdout, VIEW_S), seconds, HOLD_S)
+    task = Task(config(), folder, [Terminal(sys.stdout)], RateLine(sys.stdout, VIEW_S), seconds, hold_s(seconds))
     try:
         status = show(Demo(scenario, seconds, seed, task, _say))
     except (ArchiveError, FolderError, PrivilegeError, ValueError) as error:

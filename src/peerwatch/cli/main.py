@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import sys
 
@@ -71,11 +72,16 @@ def root() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error of the user's making is one line, never a traceback."""
+    """Run the command line; an error of the user's making is one line, never a traceback.
+
+    Click ends quietly when nobody reads what is printed any more, with status 1.
+    """
     try:
         root(prog_name="peerwatch")
-    except (KeyboardInterrupt, BrokenPipeError):
-        sys.exit(130)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what could not be printed is not tried again at exit
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(FAILED)
 
 
 def fail(message: str) -> click.ClickException:

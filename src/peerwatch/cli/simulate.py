@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,12 +22,15 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 """When simulations begin unless told otherwise; fixed, so that the same command gives the same bytes."""
 
 
+POSITIVE = click.FloatRange(min=0, min_open=True, max=1e6)
+
+
 @click.command("simulate")
 @click.argument("scenario", required=False)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write the simulation into.")
 @click.option("--seed", default=1, show_default=True, help="Another seed, another day.")
-@click.option("--hours", default=1.0, show_default=True, help="How long.")
-@click.option("--load", default=1.0, show_default=True, help="How busy, against a usual node.")
+@click.option("--hours", type=POSITIVE, default=1.0, show_default=True, help="How long.")
+@click.option("--load", type=POSITIVE, default=1.0, show_default=True, help="How busy, against a usual node.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="An option of the scenario; may be repeated.")
 @options.as_json
 def command(  # noqa: PLR0913 - options
@@ -58,9 +62,12 @@ def command(  # noqa: PLR0913 - options
 def _setting(text: str) -> tuple[str, float]:
     name, equals, value = text.partition("=")
     try:
-        return name, float(value if equals else "")
+        number = float(value if equals else "")
     except ValueError:
-        raise click.BadParameter(f"{text!r} is not NAME=NUMBER", param_hint="--set") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise click.BadParameter(f"{text!r} is not NAME=NUMBER", param_hint="--set")
+    return name, number
 
 
 def _list(*, as_json: bool) -> None:

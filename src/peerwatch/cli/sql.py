@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,9 +29,13 @@ _FUNCTIONS = "\n".join(f"  {m.call}: {m.doc}" for m in MACROS)
 @click.argument("query")
 @options.archive
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv", "parquet"]), default="table", show_default=True)
-@click.option("--rows", default=SHOWN_ROWS, show_default=True, help="Rows shown at most by the table format.")
-@click.option("--timeout", default=60.0, show_default=True, help="Seconds that the query may take.")
-@click.option("--memory", default=1024, show_default=True, help="Megabytes that the query may use.")
+@click.option(
+    "--rows", type=click.IntRange(min=0), default=SHOWN_ROWS, show_default=True, help="Rows shown at most by the table format."
+)
+@click.option(
+    "--timeout", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds that the query may take."
+)
+@click.option("--memory", type=click.IntRange(min=16), default=1024, show_default=True, help="Megabytes that the query may use.")
 def command(*, query: str, archive: Path, form: str, rows: int, timeout: float, memory: int) -> None:  # noqa: PLR0913 - options
     """Run a SELECT over the archive (DuckDB's SQL) and print the result.
 
@@ -46,14 +52,14 @@ def command(*, query: str, archive: Path, form: str, rows: int, timeout: float, 
 
 
 def _table(reader: pa.RecordBatchReader, rows: int) -> None:
-    shown: list[dict[str, Any]] = []
+    shown: list[tuple[Any, ...]] = []
     more = 0
     for batch in reader:
         take = min(batch.num_rows, rows - len(shown))
-        shown += batch.slice(0, take).to_pylist()
+        shown += zip(*(column.slice(0, take).to_pylist() for column in batch.columns), strict=True)
         more += batch.num_rows - take
-    names = reader.schema.names
-    cells = [[_cell(row[n]) for n in names] for row in shown]
+    names = [_cell(n) for n in reader.schema.names]
+    cells = [[_cell(value) for value in row] for row in shown]
     right = [pa.types.is_integer(f.type) or pa.types.is_floating(f.type) or pa.types.is_decimal(f.type) for f in reader.schema]
     widths = [max([len(n), *(len(row[i]) for row in cells)]) for i, n in enumerate(names)]
     limit = shutil.get_terminal_size((200, 24)).columns
@@ -77,31 +83,50 @@ def _cell(value: Any) -> str:
 def _json(reader: pa.RecordBatchReader, _rows: int) -> None:
     for batch in reader:
         for row in batch.to_pylist():
-            click.echo(json.dumps(row, default=_plain))
+            click.echo(_json_text(row))
+
+
+def _json_text(value: Any) -> str:
+    return json.dumps(_plain(value), default=str, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:
-    return value.hex() if isinstance(value, bytes) else str(value)
+    """A value in JSON's own types as far as it fits; DuckDB sums up integers as decimals of 38 digits."""
+    if isinstance(value, dict):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def _csv(reader: pa.RecordBatchReader, _rows: int) -> None:
     from pyarrow import csv  # noqa: PLC0415 - only this format needs it
 
-    with csv.CSVWriter(_stdout(), _texts_for_bytes(reader.schema)) as writer:
+    schema = pa.schema([pa.field(f.name, pa.utf8() if _needs_text(f.type) else f.type) for f in reader.schema])
+    with csv.CSVWriter(_stdout(), schema) as writer:
         for batch in reader:
-            writer.write_batch(_without_bytes(batch))
+            writer.write_batch(pa.RecordBatch.from_arrays([_column(c) for c in batch.columns], schema=schema))
 
 
-def _texts_for_bytes(schema: pa.Schema) -> pa.Schema:
-    return pa.schema([pa.field(f.name, pa.utf8() if _is_bytes(f.type) else f.type) for f in schema])
+def _column(values: pa.Array) -> pa.Array:
+    if not _needs_text(values.type):
+        return values
+    return pa.array([_text(v) for v in values.to_pylist()], pa.utf8())
 
 
-def _without_bytes(batch: pa.RecordBatch) -> pa.RecordBatch:
-    columns = [
-        pa.array([None if v is None else v.hex() for v in c.to_pylist()], pa.utf8()) if _is_bytes(c.type) else c
-        for c in batch.columns
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=_texts_for_bytes(batch.schema))
+def _text(value: Any) -> str | None:
+    return None if value is None else value.hex() if isinstance(value, bytes) else _json_text(value)
+
+
+def _needs_text(kind: pa.DataType) -> bool:
+    """Whether CSV has no form for values of a type."""
+    return bool(pa.types.is_nested(kind) or pa.types.is_interval(kind) or _is_bytes(kind))
 
 
 def _is_bytes(kind: pa.DataType) -> bool:

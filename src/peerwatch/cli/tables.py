@@ -44,7 +44,7 @@ def _print_columns(facts: dict[str, object]) -> None:
     name_width = max(len(c["name"]) for c in columns)
     type_width = max(len(c["type"]) for c in columns)
     for c in columns:
-        marks = [f"[{c['unit']}]"] if c["unit"] else []
+        marks = [c["unit"]] if c["unit"] else []
         marks += [m for m in ("nullable", "untrusted") if c[m]]
         note = f" ({', '.join(marks)})" if marks else ""
         click.echo(f"  {c['name']:<{name_width}}  {c['type']:<{type_width}}  {c['doc']}{note}")

@@ -16,6 +16,7 @@ from peerwatch.schema.table import Identity
 from peerwatch.store import layout
 from peerwatch.store.errors import ArchiveError
 from peerwatch.store.layout import FORMAT, KEY, LOCK, META, WAL, Meta
+from peerwatch.store.lease import Leases
 from peerwatch.store.sealer import Sealer
 from peerwatch.store.writer import Limits, Writer
 
@@ -45,6 +46,7 @@ class Archive:
             raise ArchiveError(f"cannot read {path / KEY}: {error.strerror}") from error
         self._limits = limits or Limits()
         self._sealer = Sealer(path)
+        self._leases = Leases(path)
         self._writers: dict[Identity, Writer] = {}
 
     @classmethod
@@ -54,7 +56,7 @@ class Archive:
         Raises:
             ArchiveError: something else is there, it is of a newer format, or it cannot be written.
         """
-        path = path.resolve()
+        path = path.absolute()
         try:
             _create(path)
         except OSError as error:
@@ -67,7 +69,7 @@ class Archive:
         Raises:
             ArchiveError: it is being written by another process or already by this one, or cannot be read or written.
         """
-        writer = Writer(self.path, identity, self._sealer, self._limits)
+        writer = Writer(self.path, identity, self._sealer, self._limits, leases=self._leases)
         self._writers[identity] = writer
         return writer
 

@@ -44,7 +44,7 @@ class Query:
         Raises:
             ArchiveError: it is none, of a newer format, or has a path that DuckDB would take for a pattern.
         """
-        self._path = path.resolve()
+        self._path = path.absolute()  # not resolved: it may lead through /proc, past folders that cannot be entered
         self._bounds = bounds or Bounds()
         layout.read_meta(self._path)
         if re.search(r"[*?\[]", str(self._path)):

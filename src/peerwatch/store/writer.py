@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +19,7 @@ from peerwatch.store import layout
 from peerwatch.store.errors import ArchiveError, NotRecordingError
 from peerwatch.store.journal import Header, resume
 from peerwatch.store.layout import GONE, WAL, SegmentName
+from peerwatch.store.lease import Leases
 from peerwatch.store.recovery import Closed, recover
 from peerwatch.store.sealer import Sealer
 from peerwatch.store.wal import Segment, boot
@@ -45,10 +44,17 @@ class Writer:
         counters: what the run loop kept with the last commit; likewise.
     """
 
-    def __init__(
-        self, root: Path, identity: Identity, sealer: Sealer, limits: Limits, clock: Callable[[], float] = time.monotonic
+    def __init__(  # noqa: PLR0913 - what it shares with other writers, and what is its own
+        self,
+        root: Path,
+        identity: Identity,
+        sealer: Sealer,
+        limits: Limits,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        leases: Leases | None = None,
     ) -> None:
-        """Recover what an earlier writer left, and go on after its last commit.
+        """Recover what an earlier writer left, and go on after its last commit. Writers of one process share their `leases`.
 
         Raises:
             ArchiveError: another process writes it, or it cannot be read or written.
@@ -61,11 +67,13 @@ class Writer:
         self._sealer = sealer
         self._limits = limits
         self._clock = clock
-        self._lock = _lock(root, identity)
+        self._leases = leases or Leases(root)
+        if self._leases.take(identity):
+            sealer.finish(identity)  # it may still be at work on what was recorded before
         try:
             self._segment, self._header = self._take_up()
         except BaseException:
-            os.close(self._lock)
+            self._leases.give_back(identity)
             raise
         self._began = clock()
         self._closed = False
@@ -95,7 +103,7 @@ class Writer:
         self.position, self.counters = position, counters
 
     def close(self) -> None:
-        """Seal what was recorded, and let other processes write. May be called twice.
+        """Have sealed what was recorded, and let other processes write. May be called twice.
 
         What cannot be sealed, as on a full disk, stays in the archive as it is until the source is next recorded.
         """
@@ -106,8 +114,9 @@ class Writer:
             with contextlib.suppress(NotRecordingError):
                 self._rotate()
         self._segment.close()
-        self._sealer.finish(self.identity)
-        os.close(self._lock)
+        if not self._leases.beside(self.identity):
+            self._sealer.finish(self.identity)
+        self._leases.give_back(self.identity)
 
     def _check(self, name: str, batch: pa.RecordBatch) -> None:
         if not batch.schema.equals(all_tables()[name].arrow):
@@ -139,7 +148,10 @@ class Writer:
         _sweep(self._root, self.identity)
         ours: list[Closed] = []
         others: list[Closed] = []
+        beside = self._leases.beside(self.identity)
         for name, path in layout.segments(self._root):
+            if name.identity in beside:
+                continue
             if (name.identity.node, name.identity.source) == (self.identity.node, self.identity.source):
                 closed = recover(self._root, name, path)
                 (ours if name.identity == self.identity else others).append(closed)
@@ -165,27 +177,6 @@ def _reopen(empty: Closed) -> tuple[Segment, Header]:
         return Segment(empty.path, empty.header), empty.header
     except OSError as error:
         raise ArchiveError(f"cannot write {empty.path}: {error.strerror}") from error
-
-
-def _lock(root: Path, identity: Identity) -> int:
-    """Take the lock of a node and source; it goes with the process.
-
-    Raises:
-        ArchiveError: another process has it, or the archive cannot be written.
-    """
-    path = root / WAL / f"{identity.source}-{identity.node}.lock"
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    except OSError as error:
-        raise ArchiveError(f"cannot write the archive {root}: {error.strerror}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise ArchiveError(
-            f"another peerwatch records {identity.source} of node {identity.node} in {root}; stop it, or use another archive"
-        ) from None
-    return handle
 
 
 def _sweep(root: Path, identity: Identity) -> None:

@@ -130,7 +130,7 @@ def test_a_new_session_seals_the_old_one(root: Path, sealer: Sealer, who, rows) 
     """Its rows stay, its position goes: the source began to count anew."""
     old = Writer(root, who, sealer, Limits())
     old.append(rows(0, 10), {"next": 10})
-    os.close(old._lock)  # as if the process had died
+    old._leases.give_back(old.identity)  # as if the process had died
     later = Identity(who.node, who.session + 5, who.source)
     new = Writer(root, later, sealer, Limits())
     assert new.position == {}

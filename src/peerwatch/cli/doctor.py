@@ -1,0 +1,48 @@
+"""`peerwatch doctor`: what works here, what does not, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from peerwatch.app.config import ConfigError, load
+from peerwatch.app.live import wanted
+from peerwatch.cli import options
+from peerwatch.cli.main import FAILED, fail
+from peerwatch.sources.usdt.diagnose import State, diagnose
+from peerwatch.sources.usdt.privileges import PrivilegeError, watcher_account
+
+_MARKS = {State.OK: ("ok", "green"), State.WARNING: ("note", "yellow"), State.FAILED: ("no", "red")}
+
+
+@click.command("doctor")
+@options.config
+@options.as_json
+def command(*, config: Path | None, as_json: bool) -> None:
+    """Look at kernel, rights, libbpf, and the nodes of this machine with their probes; say what to do where something is missing.
+
+    Exit status 1 when something is missing without which nothing can be traced.
+
+    \b
+    Example: peerwatch doctor --config /etc/peerwatch.toml
+    """
+    try:
+        settings = load(config)
+        account = watcher_account(settings.user, Path(settings.archive), os.environ)
+    except (ConfigError, PrivilegeError) as error:
+        raise fail(str(error)) from error
+    facts = diagnose(wanted(settings.node), account, settings.ring_mib << 20)
+    for fact in facts:
+        if as_json:
+            click.echo(json.dumps(asdict(fact)))
+            continue
+        mark, colour = _MARKS[fact.state]
+        click.echo(f"{click.style(f'{mark:>4}', fg=colour)}  {fact.name}: {fact.found}")
+        if fact.advice:
+            click.echo(f"      {fact.advice}")
+    sys.exit(FAILED if any(f.state is State.FAILED for f in facts) else 0)
