@@ -66,16 +66,20 @@ class Table:
 
         Raises:
             KeyError: a column that the table does not have, or a required one that is absent.
+            ValueError: a column that is shorter or longer than the others.
         """
-        given: dict[str, Any] = dict(rows)
-        length = len(given["ts"])
-        given["session"] = np.full(length, identity.session, np.int64)
-        given["node"] = _constant(identity.node, length)
-        given["source"] = _constant(identity.source, length)
-        if unknown := given.keys() - cls.columns.keys():
+        if unknown := rows.keys() - cls.columns.keys():
             raise KeyError(f"table {cls.name} has no column {sorted(unknown)}")
-        if absent := {n for n, col in cls.columns.items() if n not in given and not col.nullable}:
+        filled = {"node", "session", "source"}
+        if absent := {n for n, col in cls.columns.items() if n not in rows and not col.nullable} - filled:
             raise KeyError(f"table {cls.name} needs column {sorted(absent)}")
+        length = len(rows["ts"])
+        given: dict[str, Any] = {
+            **rows,
+            "session": np.full(length, identity.session, np.int64),
+            "node": _constant(identity.node, length),
+            "source": _constant(identity.source, length),
+        }
         arrays = [to_arrow(given.get(n), col.arrow, length) for n, col in cls.columns.items()]
         return pa.RecordBatch.from_arrays(arrays, schema=cls.arrow)
 
@@ -99,6 +103,9 @@ def to_arrow(values: Any, kind: pa.DataType, length: int) -> pa.Array:
     """A column's values (NumPy array, Arrow array, list, or None for all null) as an Arrow array of type `kind`.
 
     A NumPy array of the very type is not copied; fixed-size binary is given as uint8 of shape (length, width).
+
+    Raises:
+        ValueError: fixed-size binary of another shape, which Arrow would read beyond its end.
     """
     if values is None:
         return pa.nulls(length, kind)
@@ -106,6 +113,8 @@ def to_arrow(values: Any, kind: pa.DataType, length: int) -> pa.Array:
         return values if values.type == kind else values.cast(kind)
     if isinstance(values, np.ndarray) and pa.types.is_fixed_size_binary(kind):
         flat = np.ascontiguousarray(values)
+        if flat.dtype != np.uint8 or flat.shape != (length, kind.byte_width):
+            raise ValueError(f"{length} values of {kind} cannot be {flat.dtype} of shape {flat.shape}")
         return pa.Array.from_buffers(kind, length, [None, pa.py_buffer(flat)])
     if pa.types.is_dictionary(kind):
         return pa.array(values, pa.utf8()).dictionary_encode().cast(kind)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, ClassVar
+
+import numpy as np
 
 from peerwatch.schema.batch import Array
 from peerwatch.schema.table import Table
@@ -24,9 +26,7 @@ class WireError(IntEnum):
     """A count or length exceeds what the protocol allows."""
     NON_CANONICAL = 4
     """A compact size is not in its shortest form."""
-    UNKNOWN_NETWORK = 5
-    """An address of a network that BIP 155 does not name. Not an error of the message: peers must ignore such entries."""
-    BAD_ADDRESS_LENGTH = 6
+    BAD_ADDRESS_LENGTH = 5
     """An address whose length does not fit its network (BIP 155)."""
 
 
@@ -45,6 +45,13 @@ class Payloads:
     def __len__(self) -> int:
         """Number of payloads."""
         return len(self.start)
+
+    def kinds(self, types: Sequence[str]) -> Array:
+        """For each payload, which of `types` it is (int16, position there)."""
+        position = np.full(len(self.names), -1, np.int16)
+        for number, name in enumerate(types):
+            position[self.names.index(name)] = number
+        return np.asarray(position[self.type])
 
 
 @dataclass(frozen=True, slots=True)

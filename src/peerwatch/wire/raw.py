@@ -36,7 +36,8 @@ class TypeNames:
     def __init__(self) -> None:
         """Start with the known types and `*other*`."""
         self.names: list[str] = [*KNOWN_TYPES, OTHER]
-        self._codes: dict[bytes, int] = {name.encode(): code for code, name in enumerate(KNOWN_TYPES)}
+        # A peer may send `*other*` itself: it must not get a second entry of that name.
+        self._codes: dict[bytes, int] = {name.encode(): code for code, name in enumerate(self.names)}
 
     def code(self, name: bytes) -> int:
         """The code of a type as it stands on the wire (NUL padding removed)."""
@@ -48,6 +49,32 @@ class TypeNames:
         self.names.append(printable(name))
         self._codes[name] = len(self.names) - 1
         return len(self.names) - 1
+
+    def codes(self, padded: Array) -> Array:
+        """Codes (int16) of types as they stand on the wire, NUL-padded to 16 bytes (uint8, shape (n, 16), contiguous).
+
+        A type ends at its first NUL. New types get their codes in order of appearance, so that batching does not matter.
+        """
+        words = padded.view("<u8")
+        near = np.minimum(np.searchsorted(_KNOWN_MIXED, _mix(words)), len(_KNOWN_MIXED) - 1)
+        codes = np.asarray(_KNOWN_CODES[near])
+        # A peer can make up a type whose mix equals that of a known one: the bytes decide.
+        strange = np.flatnonzero((words != _KNOWN_WORDS[near]).any(axis=1))
+        if len(strange):
+            names = padded[strange].view("S16")[:, 0].tolist()
+            codes[strange] = [self.code(name.split(b"\0", 1)[0]) for name in names]
+        return codes
+
+
+def _mix(words: Array) -> Array:
+    """One 64-bit word out of the two words of a type."""
+    return np.asarray(words[:, 0] ^ (words[:, 1] * np.uint64(0x9E3779B97F4A7C15)))
+
+
+_known = np.array([name.encode() for name in KNOWN_TYPES], "S16").view("<u8").reshape(-1, 2)
+_KNOWN_CODES = np.argsort(_mix(_known)).astype(np.int16)
+_KNOWN_WORDS = _known[_KNOWN_CODES]
+_KNOWN_MIXED = _mix(_KNOWN_WORDS)
 
 
 def printable(raw: bytes) -> str:

@@ -1,0 +1,362 @@
+"""The capture source: what a node run with `-capturemessages` wrote, replayed when finished or followed while it grows.
+
+It needs no privileges and no BPF, and sees every message whole. It does not see when a connection opens or closes: `opened` is
+the first message, `closed` (of a finished capture) the last one. All messages of one address and port are one peer, for that is
+how the node files them; peers are numbered in the order of their first messages.
+
+Rows are the same however the capture is cut into chunks, and after a crash go on exactly behind the last recorded `position`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from peerwatch.schema.batch import SECOND, Array
+from peerwatch.schema.table import Identity
+from peerwatch.schema.tables.connection import Connection
+from peerwatch.schema.tables.loss import Loss
+from peerwatch.sources._api import Chunk
+from peerwatch.sources.capture_files import CaptureFile, Merge, read_payloads
+from peerwatch.sources.capture_folder import GIVEN_UP, CaptureFolder
+from peerwatch.wire.capture_format import TYPE_BYTES
+from peerwatch.wire.raw import RawMessages, TypeNames, printable
+
+NAME = "capture"
+FOLDER = "message_capture"
+
+CHUNK_MESSAGES = 1 << 16
+CHUNK_BYTES = 32 << 20
+"""Payload bytes of a chunk at most; a single message may be up to 4 MB more."""
+
+POLL_NS = SECOND // 10
+"""How often a followed folder is looked at."""
+QUIET_NS = SECOND // 2
+"""After so long without messages a followed capture says how late it is."""
+LAG_NS = 2 * SECOND
+"""A record is in its file this long after its time, at the latest."""
+
+
+class CaptureError(Exception):
+    """A folder that cannot be replayed or followed; the message says why, in one sentence."""
+
+
+class _Peer(NamedTuple):
+    """What is known of a connection: its id, None as long as nothing of it was delivered, and who opened it."""
+
+    number: int | None
+    inbound: bool | None
+
+
+_NOBODY = _Peer(None, None)
+
+
+class CaptureSource:
+    """One node's capture. See the module; `sources._api.Source` says what the methods promise."""
+
+    name = NAME
+
+    def __init__(  # noqa: PLR0913 - each says something of its own
+        self,
+        directory: Path,
+        node: str,
+        *,
+        follow: bool = False,
+        position: Mapping[str, Any] | None = None,
+        limits: tuple[int, int] = (CHUNK_MESSAGES, CHUNK_BYTES),
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        """Open a capture.
+
+        Args:
+            directory: a folder `message_capture`, or one that holds it.
+            node: name of the node.
+            follow: whether to go on when the node writes more; else what is there now is delivered, and that is all.
+            position: that of the last chunk that was recorded, to go on there.
+            limits: most messages and most payload bytes of a chunk.
+            clock: ns, monotonic.
+
+        Raises:
+            CaptureError: there is no such folder, it cannot be read, or there is no capture in it.
+        """
+        self.live = follow
+        self._node = node
+        self._limits = limits
+        self._clock = clock
+        self._names = TypeNames()
+        self._merge = Merge()
+        start = dict(position or {})
+        self.session: int | None = start.get("session")
+        """Time of the first record, ns UTC; None as long as there is none."""
+        self._seq = int(start.get("seq", 0))
+        self._newest = int(start.get("newest", 0))
+        self._mark = int(start.get("mark", 0))
+        self._ended = bool(start.get("ended", False))
+        self._peers: dict[str, _Peer] = {}
+        self._next_id = int(start.get("next_id", 0))
+        self._scanned: int | None = None
+        self._arrival = self._said = clock()
+        self._folder = CaptureFolder(capture_root(directory), cold=int(start.get("cold", 0)))
+        for folder, (number, inbound, received, received_key, sent, sent_key) in start.get("peers", {}).items():
+            if number is not None:
+                self._peers[folder] = _Peer(number, inbound)
+            self._folder.resume(folder, sent=False, delivered=received, key=received_key)
+            self._folder.resume(folder, sent=True, delivered=sent, key=sent_key)
+        self._scan()
+        if not follow:
+            self._check_whole()
+
+    def read(self) -> Sequence[Chunk] | None:
+        """The next chunk; of a followed capture, nothing as long as it has no record at all."""
+        if self._ended:
+            return None
+        if self.live:
+            self._scan()
+        records = self._merge.take(*self._limits)
+        if self.live and not len(records) and not self._quiet():
+            return []
+        if self.session is None:
+            if self.live:
+                return []
+            self.session = 0  # not one whole record: nothing tells a time
+        return [self._chunk(Identity(self._node, self.session, NAME), records)]
+
+    def finish(self) -> Sequence[Chunk]:
+        """Nothing is held back."""
+        return []
+
+    def commit(self) -> None:
+        """The node's files keep everything; a position is all that is needed to go on."""
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _scan(self) -> None:
+        now = self._clock()
+        if self._scanned is not None and now - self._scanned < POLL_NS:
+            return
+        self._scanned = now
+        try:
+            files = self._folder.scan(now)
+        except OSError as error:
+            raise CaptureError(f"the capture {error.filename} cannot be read: {str(error.strerror).lower()}") from error
+        for file in files:
+            self._merge.offer(file)
+        for folder in self._peers.keys() - self._folder.peers.keys():
+            del self._peers[folder]  # long over, or removed: should it come again, then as another connection
+        if self.session is None:
+            self.session = min((file.first[0] for file in files if file.first), default=None)
+
+    def _check_whole(self) -> None:
+        files = self._folder.files.values()
+        if not files:
+            raise CaptureError(
+                f"there is no capture in {self._folder.root}: it holds no <peer address>/msgs_recv.dat or msgs_sent.dat"
+            )
+        for file in files:
+            if not os.access(file.path, os.R_OK, effective_ids=True):
+                raise CaptureError(f"the capture file {file.path} cannot be read: permission denied")
+
+    def _quiet(self) -> bool:
+        return self.session is not None and self._clock() - self._said >= QUIET_NS
+
+    def _chunk(self, identity: Identity, records: Array) -> Chunk:
+        """What follows for `records` (RECORD, just taken from the merge)."""
+        self._ended = not self.live and not len(records)
+        self._newest = max(self._newest, int(records["ts"].max(initial=0)))
+        numbers, first, which = np.unique(records["file"], return_index=True, return_inverse=True)
+        last = len(records) - 1 - np.unique(records["file"][::-1], return_index=True)[1]
+        met = [self._folder.files[number] for number in numbers.tolist()]
+        opened = self._opened(met, first.tolist())
+        closed = self._closed(met, last.tolist())
+        lost = self._lost()
+        of_message, of_mark = event_numbers(len(records), [at for at, _ in opened], [at for at, _ in closed])
+        events = np.full(len(of_message) + len(of_mark) + len(lost), self._newest)
+        events[of_message] = records["ts"]
+        events[of_mark] = records["ts"][[at for at, _ in (*opened, *closed)]]
+        of_lost = np.arange(len(events) - len(lost), len(events))
+        seq = np.arange(self._seq, self._seq + len(events))
+        self._seq += len(events)
+        rows, row_events = {}, {}
+        if len(of_mark):
+            order = np.argsort(of_mark)
+            row_events[Connection.name] = of_mark[order]
+            marks = [("opened", f) for _, f in opened] + [("closed", f) for _, f in closed]
+            marks = [marks[i] for i in order.tolist()]
+            rows[Connection.name] = self._connections(identity, marks, events[of_mark[order]], seq[of_mark[order]])
+        if lost:
+            row_events[Loss.name] = of_lost
+            rows[Loss.name] = self._losses(identity, lost, seq[of_lost])
+        return Chunk(
+            identity=identity,
+            watermark=self._watermark(len(events)),
+            messages=self._messages(records, met, which, seq[of_message]),
+            events=events,
+            message_events=of_message,
+            rows=rows,
+            row_events=row_events,
+            position=self._position(),
+            ended=self._ended,
+        )
+
+    def _opened(self, met: Sequence[CaptureFile], first: Sequence[int]) -> list[tuple[int, str]]:
+        """Index of the first record of each peer that was not met before, and its folder, in order; gives them their ids."""
+        begins: dict[str, int] = {}
+        for file, at in zip(met, first, strict=True):
+            if file.folder not in self._peers:
+                begins[file.folder] = min(at, begins.get(file.folder, at))
+        opened = sorted((at, folder) for folder, at in begins.items())
+        for _, folder in opened:
+            self._peers[folder] = _Peer(self._next_id, opened_inbound(self._folder.peers[folder]))
+            self._next_id += 1
+        return opened
+
+    def _closed(self, met: Sequence[CaptureFile], last: Sequence[int]) -> list[tuple[int, str]]:
+        """Index of the last record of each peer of which there will be no more, and its folder, in order."""
+        ends: dict[str, int] = {}
+        for file, at in zip(met, last, strict=True):
+            if not self.live and all(f.done for f in self._folder.peers[file.folder]):
+                ends[file.folder] = max(at, ends.get(file.folder, at))
+        return sorted((at, folder) for folder, at in ends.items())
+
+    def _messages(self, records: Array, met: Sequence[CaptureFile], which: Array, seq: Array) -> RawMessages:
+        if not len(records):
+            return RawMessages.none(self._names.names)
+        buf, start, readable = read_payloads(met, which, records)
+        size = records["size"].copy()
+        return RawMessages(
+            buf=buf,
+            ts=records["ts"].copy(),
+            seq=seq,
+            peer=np.array([self._peers[file.folder].number for file in met], np.int64)[which],
+            inbound=np.array([not file.sent for file in met], bool)[which],
+            type=self._names.codes(records["type"].copy().view(np.uint8).reshape(-1, TYPE_BYTES)),
+            size=size,
+            kept=np.where(readable, size, 0),
+            start=start,
+            unreadable=~readable,
+            names=self._names.names,
+        )
+
+    def _connections(self, identity: Identity, marks: Sequence[tuple[str, str]], ts: Array, seq: Array) -> pa.RecordBatch:
+        peers = [self._peers[folder] for _, folder in marks]
+        return Connection.build(
+            identity,
+            {
+                "ts": ts,
+                "seq": seq,
+                "peer": np.array([peer.number for peer in peers], np.int64),
+                "event": [event for event, _ in marks],
+                "inbound": [peer.inbound for peer in peers],
+                "address": [address(folder) for _, folder in marks],
+            },
+        )
+
+    def _lost(self) -> list[CaptureFile]:
+        """Files of which something could not be delivered, each once, when everything before it was."""
+        if not self.live and not self._ended:
+            return []
+        lost = [f for f in self._folder.files.values() if not f.told and f.done and (f.broken or (self._ended and f.left))]
+        for file in lost:
+            file.told = True
+        return sorted(lost, key=lambda f: (f.folder, f.sent))
+
+    def _losses(self, identity: Identity, lost: Sequence[CaptureFile], seq: Array) -> pa.RecordBatch:
+        return Loss.build(
+            identity,
+            {
+                "ts": np.full(len(lost), self._newest),
+                "seq": seq,
+                "kind": ["unreadable" if f.broken else "truncated" for f in lost],
+                "probe": ["sent" if f.sent else "received" for f in lost],
+                "first_ts": np.array([f.key or self.session for f in lost], np.int64),
+                "last_ts": np.full(len(lost), self._newest),
+                "count": np.array([0 if f.broken else 1 for f in lost], np.int64),
+                "bytes": np.array([f.left for f in lost], np.int64),
+                "reason": [reason(f) for f in lost],
+            },
+        )
+
+    def _watermark(self, events: int) -> int:
+        """What has come is delivered. When nothing comes, the node's clock is taken to run on as ours does."""
+        now = self._clock()
+        self._said = now
+        if events:
+            self._arrival = now
+            self._mark = max(self._mark, self._newest)
+        elif self.live:
+            self._mark = max(self._mark, self._newest + now - self._arrival - LAG_NS)
+        return self._mark
+
+    def _position(self) -> dict[str, Any]:
+        peers = {}
+        for folder, files in self._folder.peers.items():
+            peer = self._peers.get(folder, _NOBODY)
+            state = [peer.number, peer.inbound, 0, 0, 0, 0]
+            for file in files:
+                at = 4 if file.sent else 2
+                state[at : at + 2] = GIVEN_UP if file.broken and file.told else file.delivered, file.key
+            peers[folder] = state
+        return {
+            "session": self.session,
+            "seq": self._seq,
+            "newest": self._newest,
+            "mark": self._mark,
+            "next_id": self._next_id,
+            "cold": self._folder.cold,
+            "ended": self._ended,
+            "peers": peers,
+        }
+
+
+def capture_root(directory: Path) -> Path:
+    """The folder `message_capture`, which is `directory` or lies in it.
+
+    Raises:
+        CaptureError: there is none, or it cannot be read.
+    """
+    try:
+        if not directory.is_dir():
+            raise CaptureError(f"{directory} is no folder" if directory.exists() else f"there is no folder {directory}")
+        root = directory / FOLDER if (directory / FOLDER).is_dir() else directory
+        next(root.iterdir(), None)
+    except PermissionError as error:
+        raise CaptureError(f"the folder {error.filename} cannot be read: permission denied") from error
+    return root
+
+
+def event_numbers(count: int, before: Sequence[int], after: Sequence[int]) -> tuple[Array, Array]:
+    """Number, in one order, `count` messages and the marks directly before and after some of them (indices, ascending).
+
+    Returns:
+        The numbers of the messages, and those of the marks, first the ones before messages.
+    """
+    at = np.arange(count)
+    first, last = np.array(before, np.int64), np.array(after, np.int64)
+    number = at + np.searchsorted(first, at, side="right") + np.searchsorted(last, at, side="left")
+    return number, np.concatenate([number[first] - 1, number[last] + 1])
+
+
+def opened_inbound(files: Sequence[CaptureFile]) -> bool | None:
+    """Whether the peer opened the connection: who does sends the first `version`. None if that cannot be told."""
+    times = {file.sent: file.first[0] for file in files if file.first and file.first[1] == b"version"}
+    if not times or times.get(True) == times.get(False):
+        return None
+    return min(times, key=lambda sent: times[sent]) is False
+
+
+def address(folder: str) -> str:
+    """A peer's address and port, of its folder's name: Core replaces every colon by an underscore, and no address has others."""
+    return printable(os.fsencode(folder)).replace("_", ":")
+
+
+def reason(file: CaptureFile) -> str:
+    """Why something of a file is lost."""
+    what = f"the file of what was {'sent to' if file.sent else 'received from'} {address(file.folder)}"
+    return f"{what} {file.broken}; the rest was given up." if file.broken else f"{what} ends inside a record."

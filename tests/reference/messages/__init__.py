@@ -1,0 +1,1 @@
+"""One module for each layout, named like the dissector's: TYPES, `decode` and `payloads`."""
