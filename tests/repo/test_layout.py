@@ -66,6 +66,14 @@ def test_no_module_is_a_drawer() -> None:
 
 def test_nothing_names_a_registry_or_a_path_of_one_machine() -> None:
     """The repository stands alone: no package registry's host, no absolute path of somebody's checkout, nothing left to do."""
-    forbidden = re.compile(rb"pypi\.org|pythonhosted|registry\.npmjs|deb\.debian\.org|/root/|/work/|\.\./shared|\bTODO\b|\bFIXME\b")
-    found = [(str(p.relative_to(ROOT)), m[0]) for p in tracked() if p != Path(__file__) for m in [forbidden.search(p.read_bytes())] if m]
+    forbidden = re.compile(
+        rb"pypi\.org|pythonhosted|registry\.npmjs|deb\.debian\.org|/root/|/work/|\.\./shared|\bTODO\b|\bFIXME\b"
+    )
+    found = [
+        (str(p.relative_to(ROOT)), m[0])
+        for p in tracked()
+        if p != Path(__file__)
+        for m in [forbidden.search(p.read_bytes())]
+        if m
+    ]
     assert found == []
