@@ -14,9 +14,9 @@ import click
 from peerwatch.cli import options
 from peerwatch.cli.main import fail
 from peerwatch.schema.batch import SECOND
-from peerwatch.sources.simulation.folder import FolderError, write_simulation
+from peerwatch.sources.simulation.folder import FolderError, stream_play, write_simulation
 from peerwatch.sources.simulation.scenarios.catalogue import all_scenarios
-from peerwatch.sources.simulation.simulation import Plan
+from peerwatch.sources.simulation.simulation import Plan, Simulation
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 """When simulations begin unless told otherwise; fixed, so that the same command gives the same bytes."""
@@ -27,7 +27,11 @@ POSITIVE = click.FloatRange(min=0, min_open=True, max=1e6)
 
 @click.command("simulate")
 @click.argument("scenario", required=False)
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write the simulation into.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False, allow_dash=True),
+    help="Folder to write into; - for the play file alone, to stdout.",
+)
 @click.option("--seed", default=1, show_default=True, help="Another seed, another day.")
 @click.option("--hours", type=POSITIVE, default=1.0, show_default=True, help="How long.")
 @click.option("--load", type=POSITIVE, default=1.0, show_default=True, help="How busy, against a usual node.")
@@ -49,6 +53,10 @@ def command(  # noqa: PLR0913 - options
     start = int(START.timestamp()) * SECOND
     try:
         plan = Plan(scenario, seed, start, int(hours * 3600 * SECOND), load, dict(_setting(s) for s in settings))
+        if str(out) == "-":
+            for block in stream_play(Simulation(plan)):
+                sys.stdout.buffer.write(block)
+            return
         with click.progressbar(length=1000, label=scenario, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
             truth = write_simulation(plan, out, progress=lambda done: bar.update(int(done * 1000) - bar.pos))
     except (FolderError, ValueError) as error:
