@@ -1,7 +1,13 @@
 """What a detector is: options, `update` with rows, `tick` at every second of event time, findings out.
 
 A detector never formats, routes, suppresses or logs, and keeps bounded state. The runner gives it the rows of one second
-(possibly in several calls), then ticks that second; so findings do not depend on how rows were batched.
+(possibly in several calls), then ticks that second. For findings not to depend on how rows were batched, a detector
+
+- takes rows of one table in the order given, and treats rows of different tables of the same second as simultaneous: whichever
+  comes first in a call, the state after the tick is the same (sums of integers are; sums of floats are not);
+- judges in `tick`, where the second is whole;
+- does not count ticks: while nothing happens the runner ticks every second for ten minutes, then every minute for a day, then
+  every day (see `detect.clock`). Time that has passed is the difference of seconds.
 """
 
 from __future__ import annotations
@@ -48,6 +54,14 @@ class Kind:
     """Unit of `measured` and `expected`."""
     advice: str
     """What to look at and what could be done."""
+    normal: str = ""
+    """What is normal, and how that is known."""
+    warm_up_s: int = 0
+    """In the first so many seconds after a node came into sight, findings of this kind are recorded but open no incident."""
+    hold_s: int = 60
+    """An incident is over when nothing of it was found for so long."""
+    absence: bool = False
+    """Whether it is about something missing; then it opens no incident for a time that was not wholly seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +106,7 @@ class Finding:
     query: str = ""
     completeness: float = 1.0
     facts: Mapping[str, float | str] = field(default_factory=dict)
-    """Further measured values that an explanation may name."""
+    """Further measured values that an explanation may name; names that end in `_percent` are percentages."""
 
 
 class Detector(ABC):
@@ -121,6 +135,10 @@ class Detector(ABC):
         if unknown := given.keys() - self.options.keys():
             raise ValueError(f"detector {self.name} has no option {', '.join(sorted(unknown))}; it has {', '.join(self.options)}")
         self.settings = {name: float(given.get(name, option.default)) for name, option in self.options.items()}
+        self.node = ""
+
+    node: str
+    """Name of the node whose rows it gets, set by the runner; for identifiers and queries."""
 
     def __init_subclass__(cls) -> None:
         """Name the detector after its module."""
@@ -129,7 +147,7 @@ class Detector(ABC):
 
     @abstractmethod
     def update(self, rows: Mapping[str, Rows]) -> Iterable[Finding]:
-        """Take rows (by table name) of the current second; tables without rows may be absent."""
+        """Take rows (by table name) of the current second; only tables that it reads, and only those that have rows."""
 
     @abstractmethod
     def tick(self, second: int) -> Iterable[Finding]:
