@@ -47,7 +47,14 @@ def facts(detector: type[Detector]) -> dict[str, Any]:
         "doc": inspect.getdoc(inspect.getmodule(detector)) or "",
         "reads": {table.name: list(columns) for table, columns in detector.reads.items()},
         "kinds": [
-            {"name": k.name, "severity": k.severity.value, "meaning": k.meaning, "unit": k.unit, "advice": k.advice}
+            {
+                "name": k.name,
+                "severity": k.severity.value,
+                "meaning": k.meaning,
+                "unit": k.unit,
+                "normal": k.normal,
+                "advice": k.advice,
+            }
             for k in detector.kinds
         ],
         "options": [
@@ -61,7 +68,7 @@ def _print(known: dict[str, Any]) -> None:
     click.echo(f"{known['detector']}: {known['title']} ({', '.join(known['catalogue'])})\n\n{known['doc']}\n")
     click.echo("Findings")
     for kind in known["kinds"]:
-        click.echo(f"  {kind['name']} ({kind['severity']}): {kind['meaning']}\n    {kind['advice']}")
+        click.echo(f"  {kind['name']} ({kind['severity']}): {kind['meaning']} {kind['normal']}\n    {kind['advice']}")
     click.echo("\nOptions ([detect." + known["detector"] + "] in the configuration)")
     for option in known["options"]:
         click.echo(f"  {option['name']} = {option['default']:g} {option['unit']}: {option['doc']} Basis: {option['basis']}")
