@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from tools.test_kernel.payload import make_payload
 from tools.test_kernel.report import Report, Wanted, read_report, table
 from tools.test_kernel.rootfs import make_image
 from tools.test_kernel.steps import StepError, step
+from tools.test_kernel.workshop import make_workshop
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,7 +39,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--cache", type=Path, default=variable("PEERWATCH_VM_CACHE", "build/vm"), help="default %(default)s")
     parser.add_argument(
-        "--accelerator", default=variable("PEERWATCH_VM_ACCELERATOR", "tcg"), help="tcg or kvm; default %(default)s"
+        "--accelerator",
+        choices=sorted(PROCESSOR),
+        default=variable("PEERWATCH_VM_ACCELERATOR", "tcg"),
+        help="default %(default)s",
     )
     parser.add_argument("--preemption", default="full", help="none, voluntary, full or lazy; default %(default)s")
     parser.add_argument("--limit", type=float, default=variable("PEERWATCH_VM_LIMIT", "1500"), help="seconds a boot may take")
@@ -61,7 +66,7 @@ def locked(cache: Path) -> Iterator[None]:
 
 def test(suite: str, machine: Machine, cache: Path, limit: float) -> Report:
     """Boot the kernel of a suite and return what its tests gave."""
-    kernel = make_kernel(cache, suite)
+    kernel = make_kernel(cache, machine.workshop, suite)
     console, results = (cache / f"logs/{name}-{suite}.log" for name in ("console", "results"))
     with step(f"tests under {kernel.release} (console: {console})"):
         ended = machine.boot(kernel, console=console, results=results, limit=limit)
@@ -76,9 +81,9 @@ def run(options: argparse.Namespace) -> int:
     begin = time.monotonic()
     cache = options.cache.resolve()
     with locked(cache):
-        system = make_image(cache, ROOT)
+        workshop, system = make_workshop(cache), make_image(cache, ROOT)
         payload = make_payload(ROOT, cache, [*PYTEST, *options.pytest], {"PEERWATCH_TEST_SCALE": options.scale})
-        machine = Machine(system, payload, accelerator=options.accelerator, preemption=options.preemption)
+        machine = Machine(workshop, system, payload, options.accelerator, options.preemption)
         reports = [test(suite, machine, cache, options.limit) for suite in options.suite or SUITES]
     print(f"\n{table(reports)}\n")
     for report in reports:
@@ -91,6 +96,7 @@ def run(options: argparse.Namespace) -> int:
 
 def main() -> int:
     """Return the exit status: 0 if all passed, 1 if not, 2 if a machine could not be made."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends the machine, too
     try:
         return run(parse(sys.argv[1:]))
     except StepError as error:

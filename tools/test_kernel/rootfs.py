@@ -9,25 +9,20 @@ import sys
 import tomllib
 from pathlib import Path
 
+from tools.test_kernel.debian import SUITE, bootstrap, inside
 from tools.test_kernel.steps import Stamp, run, step
-
-SUITE = "bookworm"
-"""The Debian release of the guest's programs: its Python and libbpf are those of the oldest system supported."""
 
 PYTHON = "3.11"
 """The Python of `SUITE`."""
 
-PACKAGES = ("initramfs-tools", "iproute2", "kmod", "libbpf1", "procps", "python3", "util-linux", "zstd")
-"""Debian packages beyond the minimal system: what peerwatch and its tests need at run time, and what makes an initrd."""
-
-INITRD_MODULES = ("virtio_pci", "virtio_blk", "ext4")
-"""All that mounting the disks takes: unpacking an initrd with every driver is slow under emulation."""
+PACKAGES = ("iproute2", "libbpf1", "procps", "python3", "util-linux")
+"""Debian packages beyond the minimal system: what peerwatch and its tests need at run time."""
 
 PLATFORMS = (*(f"manylinux_2_{minor}_x86_64" for minor in (34, 31, 28, 27, 24, 17)), "manylinux2014_x86_64")
 """Wheel platforms that the C library of `SUITE` (2.36) runs; pip does not derive the older ones from the newest."""
 
-RUNNERS = ("pytest", "hypothesis")
-"""Development dependencies, by the beginning of their names, that the tests need in the guest."""
+HOST_ONLY = ("import-linter", "mypy", "ruff")
+"""Development dependencies, by the beginning of their names, that no test in the guest needs."""
 
 LOCK = "requirements.lock"
 """The versions that everybody tests."""
@@ -44,34 +39,14 @@ JOURNAL = 32 << 20
 
 
 def requirements(root: Path) -> list[str]:
-    """Return what the project in `root` depends on, its test runner included, as `pyproject.toml` declares it."""
+    """Return what the project in `root` and its tests depend on, as `pyproject.toml` declares it."""
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     development: list[str] = project["optional-dependencies"]["dev"]
-    return [*project["dependencies"], *(name for name in development if name.startswith(RUNNERS))]
-
-
-def make_tree(cache: Path) -> Path:
-    """Make the guest's file tree in `cache` unless it is there; return its folder.
-
-    Raises:
-        StepError: debootstrap failed.
-    """
-    tree = cache / "rootfs"
-    stamp = Stamp(cache / "rootfs.stamp", json.dumps([SUITE, PACKAGES, INITRD_MODULES]))
-    if not stamp.fresh():
-        stamp.clear()
-        with step(f"Debian {SUITE} (debootstrap)"):
-            shutil.rmtree(tree, ignore_errors=True)
-            include = f"--include={','.join(PACKAGES)}"
-            run("debootstrap", "--variant=minbase", include, SUITE, tree, log=cache / "logs/debootstrap.log")
-            (tree / "etc/initramfs-tools/conf.d/guest").write_text("MODULES=list\nCOMPRESS=zstd\n")
-            (tree / "etc/initramfs-tools/modules").write_text("".join(f"{name}\n" for name in INITRD_MODULES))
-        stamp.set()
-    return tree
+    return [*project["dependencies"], *(name for name in development if not name.startswith(HOST_ONLY))]
 
 
 def make_image(cache: Path, root: Path) -> Path:
-    """Make the disk image of the guest's system in `cache` unless it is there; return its file.
+    """Make the disk image of the guest in `cache` unless it is there and made by the same recipe; return its file.
 
     Args:
         cache: Folder that outlives the run.
@@ -80,18 +55,24 @@ def make_image(cache: Path, root: Path) -> Path:
     Raises:
         StepError: debootstrap, pip or mke2fs failed.
     """
-    tree = make_tree(cache)
-    image = cache / "system.ext4"
+    tree, image = cache / "guest", cache / "guest.ext4"
     wanted, lock = requirements(root), root / LOCK
-    stamp = Stamp(cache / "system.stamp", json.dumps([SUITE, PACKAGES, wanted, lock.read_text(), INIT.read_text()]))
-    if not stamp.fresh():
-        stamp.clear()
+    system = Stamp(cache / "guest.stamp", json.dumps([SUITE, PACKAGES]))
+    if not system.fresh():
+        system.clear()
+        with step(f"guest with Debian {SUITE} (debootstrap)"):
+            bootstrap(tree, PACKAGES, cache / "logs/guest.log")
+            inside(tree, "apt-get", "clean", log=cache / "logs/guest.log")
+        system.set()
+    whole = Stamp(cache / "image.stamp", json.dumps([SUITE, PACKAGES, wanted, lock.read_text(), INIT.read_text()]))
+    if not whole.fresh():
+        whole.clear()
         with step("Python packages (pip)"):
             install_wheels(tree, wanted, lock, cache / "logs/pip.log")
-        with step("disk image of the system (mke2fs)"):
+        with step("disk image (mke2fs)"):
             shutil.copy2(INIT, tree / "sbin/guest-init")
             write_image(tree, image, spare=SPARE, log=cache / "logs/mke2fs.log")
-        stamp.set()
+        whole.set()
     return image
 
 
@@ -109,7 +90,7 @@ def install_wheels(tree: Path, wanted: list[str], lock: Path, log: Path) -> None
     pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-compile", "--only-binary=:all:"]
     guest = ["--implementation=cp", f"--python-version={PYTHON}", *(f"--platform={name}" for name in PLATFORMS)]
     run(*pip, *guest, f"--target={site}", f"--constraint={lock}", *wanted, log=log)
-    run("chroot", tree, f"python{PYTHON}", "-m", "compileall", "-q", "-j", str(os.cpu_count() or 1), f"/{SITE}", log=log)
+    inside(tree, f"python{PYTHON}", "-m", "compileall", "-q", "-j", str(os.cpu_count() or 1), f"/{SITE}", log=log)
 
 
 def write_image(tree: Path, image: Path, *, spare: int, log: Path) -> None:

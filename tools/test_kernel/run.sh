@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 
 ((EUID == 0)) || { echo "test-kernel: must be root, to make a system with debootstrap" >&2; exit 2; }
 missing=()
-for package in debootstrap e2fsprogs qemu-system-x86; do
+for package in debootstrap e2fsprogs; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
 done
 if ((${#missing[@]})); then

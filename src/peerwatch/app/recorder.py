@@ -100,9 +100,9 @@ class Recorder:
         """Write everything gathered. Returns what could not be written; it is given up, so that memory stays bounded."""
         refused = []
         for identity, gathered in self._gathered.items():
+            if not gathered.tables:
+                continue  # a source that goes on after its last rows comes to the same position again
             tables = {name: joined(batches) for name, batches in gathered.tables.items()}
-            if not tables and not gathered.position:
-                continue
             try:
                 self._write(identity, tables, gathered.position)
             except NotRecordingError as error:

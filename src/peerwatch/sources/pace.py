@@ -8,12 +8,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from peerwatch.schema.batch import Array
+from peerwatch.schema.batch import SECOND, Array
+from peerwatch.schema.table import Identity
 from peerwatch.sources._api import Chunk, Source
 
 
 def part(chunk: Chunk, first: int, stop: int) -> Chunk:
-    """Events first … stop-1 of a chunk, with their messages and rows. Its position holds for the whole chunk only."""
+    """Events first … stop-1 of a chunk, with their messages and rows.
+
+    Position, watermark and end of the whole chunk go with the part that has its last event; before, the watermark is the latest
+    event so far in the chunk.
+    """
 
     def span(events: Array) -> tuple[int, int]:
         return int(np.searchsorted(events, first)), int(np.searchsorted(events, stop))
@@ -29,6 +34,7 @@ def part(chunk: Chunk, first: int, stop: int) -> Chunk:
         rows={name: chunk.rows[name].slice(a, b - a) for name, (a, b) in spans.items() if a < b},
         row_events={name: chunk.row_events[name][a:b] - first for name, (a, b) in spans.items() if a < b},
         watermark=chunk.watermark if last else int(chunk.events[:stop].max(initial=0)),
+        position=chunk.position if last else {},
         ended=chunk.ended and last,
     )
 
@@ -45,11 +51,13 @@ class Paced:
         self._speed = speed
         self._clock = clock
         self._waiting: list[Chunk] = []
+        self._marks: dict[Identity, int] = {}
+        """Up to which time everything was given, by identity."""
         self._began: tuple[int, int] | None = None
         """When pacing began: on the clock, and in the source's time."""
 
     def read(self) -> Sequence[Chunk] | None:
-        """What is due by now."""
+        """What is due by now; of an identity with nothing due an empty chunk each second, as long as it has not ended."""
         if not self._waiting:
             more = self._source.read()
             if more is None:
@@ -58,22 +66,27 @@ class Paced:
         if not self._waiting:
             return []
         if self._began is None:
-            head = self._waiting[0]
-            self._began = self._clock(), int(head.events.min(initial=head.watermark))
+            self._began = self._clock(), min(int(c.events.min(initial=c.watermark)) for c in self._waiting)
         began, origin = self._began
         due = origin + int((self._clock() - began) * self._speed)
         out: list[Chunk] = []
-        while self._waiting:
-            chunk = self._waiting[0]
+        left: list[Chunk] = []
+        blocked: set[Identity] = set()
+        for chunk in self._waiting:
+            if chunk.identity in blocked:
+                left.append(chunk)
+                continue
             late = np.flatnonzero(np.maximum.accumulate(chunk.events) > due)
             if len(late) == 0 and chunk.watermark <= due:
-                out.append(self._waiting.pop(0))
+                out.append(self._marked(chunk, chunk.watermark))
                 continue
+            blocked.add(chunk.identity)
             stop = int(late[0]) if len(late) else len(chunk.events)
-            if 0 < stop < len(chunk.events):
-                out.append(part(chunk, 0, stop))
-                self._waiting[0] = part(chunk, stop, len(chunk.events))
-            break
+            if stop or due // SECOND > self._marks.get(chunk.identity, 0) // SECOND:
+                out.append(self._marked(_head(chunk, stop), min(due, chunk.watermark)))
+                chunk = part(chunk, stop, len(chunk.events))  # noqa: PLW2901 - what is left of it
+            left.append(chunk)
+        self._waiting = left
         return out
 
     def finish(self) -> Sequence[Chunk]:
@@ -88,3 +101,13 @@ class Paced:
     def close(self) -> None:
         """Close the source."""
         self._source.close()
+
+    def _marked(self, chunk: Chunk, watermark: int) -> Chunk:
+        """A chunk with a watermark that does not go back."""
+        self._marks[chunk.identity] = mark = max(watermark, self._marks.get(chunk.identity, 0))
+        return replace(chunk, watermark=mark)
+
+
+def _head(chunk: Chunk, stop: int) -> Chunk:
+    """Events 0 … stop-1 of a chunk of which more is to come, be it only its watermark."""
+    return replace(part(chunk, 0, stop), position={}, ended=False)

@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from conftest import WHO, tables
-
 from peerwatch.store.archive import Archive
 from peerwatch.store.errors import NotRecordingError
 from peerwatch.store.query import Query

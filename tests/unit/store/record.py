@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 from conftest import WHO, tables
-
 from peerwatch.store.archive import Archive
 from peerwatch.store.writer import Limits
 

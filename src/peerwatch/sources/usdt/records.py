@@ -20,13 +20,15 @@ from peerwatch.schema.tables.connection import Connection
 from peerwatch.schema.tables.mempool import Mempool
 from peerwatch.schema.tables.utxocache import Utxocache
 from peerwatch.sources.usdt.probes import DESCRIBED, DESCRIBED_BODY, HEADER, PROBES, UNREADABLE
-from peerwatch.wire.raw import KNOWN_TYPES, RawMessages, TypeNames, printable
+from peerwatch.wire.raw import RawMessages, TypeNames, printable
 
 NETWORKS = ("unroutable", "ipv4", "ipv6", "onion", "i2p", "cjdns", "internal")
 """Names for Core's `enum Network` (netaddress.h), by value."""
 
 FLUSH_MODES = ("none", "if_needed", "periodic", "always")
 """Names for Core's `enum class FlushStateMode` (validation.h), by value; newer modes read as `other`."""
+
+TYPE_WIDTH = HEADER["type"].itemsize
 
 _text = lru_cache(maxsize=4096)(printable)
 _NUMBER = {probe.full_name: number for number, probe in enumerate(PROBES)}
@@ -112,38 +114,13 @@ class RecordReader:
             seq=head["seq"].astype(np.int64),
             peer=head["peer"].astype(np.int64),
             inbound=head["probe"] == _MESSAGES[0],
-            type=self._type_codes(head["type"]),
+            type=self.names.codes(np.ascontiguousarray(head["type"]).view(np.uint8).reshape(-1, TYPE_WIDTH)),
             size=head["size"].astype(np.int64),
             kept=kept,
             start=offsets + HEADER.itemsize,
             unreadable=unreadable,
             names=self.names.names,
         )
-
-    def _type_codes(self, types: Array) -> Array:
-        """Codes of NUL-padded 16-byte types; one that is not known is looked up once for all its messages of the batch."""
-        words = np.ascontiguousarray(types).view("<u8").reshape(-1, 2)
-        mixed = _mix(words)
-        near = np.minimum(np.searchsorted(_KNOWN_MIXED, mixed), len(_KNOWN_MIXED) - 1)
-        codes = _KNOWN_CODES[near]
-        # A peer can make up a type whose mix collides with a known one: compare the bytes, too.
-        strange = np.flatnonzero((words != _KNOWN_WORDS[near]).any(axis=1))
-        if len(strange):
-            distinct, back = np.unique(words[strange], axis=0, return_inverse=True)
-            found = [self.names.code(w.tobytes().split(b"\0", 1)[0]) for w in distinct]
-            codes[strange] = np.array(found, np.int16)[back.ravel()]
-        return codes
-
-
-def _mix(words: Array) -> Array:
-    """One 64-bit word out of the two words of a type."""
-    return np.asarray(words[:, 0] ^ (words[:, 1] * np.uint64(0x9E3779B97F4A7C15)))
-
-
-_known = np.array([name.encode().ljust(16, b"\0") for name in KNOWN_TYPES], "S16").view("<u8").reshape(-1, 2)
-_KNOWN_CODES = np.argsort(_mix(_known)).astype(np.int16)
-_KNOWN_WORDS = _known[_KNOWN_CODES]
-_KNOWN_MIXED = _mix(_KNOWN_WORDS)
 
 
 def _bodies(buf: Array, offsets: Array, number: int) -> Array:

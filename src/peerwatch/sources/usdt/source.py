@@ -12,7 +12,7 @@ What makes it exact:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from peerwatch.schema.batch import SECOND, Array
 from peerwatch.schema.table import Identity
 from peerwatch.sources._api import Chunk
 from peerwatch.sources.usdt.clock import UtcClock
-from peerwatch.sources.usdt.link import Blind, Exited, Hello, Link, Process, Recorded, Who
+from peerwatch.sources.usdt.link import Blind, Exited, FromWatcher, Hello, Link, LinkClosedError, Process, Recorded, Who
 from peerwatch.sources.usdt.records import headers
 from peerwatch.sources.usdt.ring import Ring
 from peerwatch.sources.usdt.slots import Control, Slots
@@ -35,7 +35,26 @@ HELLO_S = 10.0
 POISONED = 3
 """After so many watchers in a row that ended before they recorded anything, what lies in the ring is skipped, and said so."""
 
+RECORD_HEADER = 8
+"""Bytes of the ring's own before each record."""
+
 _NOT_OURS = None
+
+
+class _Batch(NamedTuple):
+    """Records read from the ring."""
+
+    buf: Array
+    offsets: Array
+    """Where each begins in `buf`."""
+    head: Array
+    """Their headers (probes.HEADER)."""
+    start: int
+    """Ring position of the beginning of `buf`."""
+
+    def take(self, which: Any) -> _Batch:
+        """Some of them: a slice, or a mask."""
+        return self._replace(offsets=self.offsets[which], head=self.head[which])
 
 
 class UsdtSource:
@@ -57,12 +76,13 @@ class UsdtSource:
         Args:
             link: the tracer's other end.
             name_of: name of a node that was found, by its key.
-            recorded: position of an identity in the archive, empty when it has none.
+            recorded: position of an identity in the archive or on its way there, empty when it has none.
             limits: bytes kept of a message by type, `default` for all others.
             clock: UTC for kernel time.
 
         Raises:
             TimeoutError: the tracer says nothing.
+            LinkError: it is gone, or says what is no hello.
         """
         hello = link.receive(HELLO_S)
         if not isinstance(hello, Hello):
@@ -70,6 +90,7 @@ class UsdtSource:
         descriptors = link.descriptors
         self._hello = hello
         self._link = link
+        self._closed: LinkClosedError | None = None
         self._name_of = name_of
         self._recorded = recorded
         self._clock = clock or UtcClock()
@@ -79,68 +100,83 @@ class UsdtSource:
         self._control.set_limits({t: n for t, n in limits.items() if t != "default"}, limits["default"])
         self._traced: dict[Identity, Traced] = {}
         self._by_slot: dict[int, Traced | None] = {}
-        self._held: tuple[Array, Array, Array, int] | None = None
-        """Records that wait for a process to be told: buffer, offsets, headers, ring position of the buffer's start."""
+        self._asked: set[int] = set()
+        """Slots that the tracer was asked about and has not told."""
+        self._held: _Batch | None = None
+        """Records that wait for a process to be told."""
+        self._skipped: list[_Batch] = []
+        """Records to be passed over, when it is known whose they all are; their bytes are not kept."""
         self._handed_over = self._ring.position
-        self._fact = 0
-        self._general: list[Blind] = []
-        self._unassigned = self._control.unassigned
-        self._skipped: dict[int, list[Array]] = {}
-        """Ring positions of records that were passed over, by slot."""
-        self._second = self._clock.now()
-        self.drained = True
+        self._drained = True
         """Whether the last read took all that was there."""
+        self._until: int | None = None
+        """Ring position up to which `finish` hands over, once it was called."""
+        self._fact = 0
+        self._waiting: list[Blind] = []
+        """Facts that concern all nodes and came when there was none; the next one tells them."""
+        self._second = self._clock.now()
         if hello.barren >= POISONED:
             self._skip_ring()
 
     def read(self) -> Sequence[Chunk]:
-        """What the ring holds, by process; every process gets a chunk at least once a second."""
-        return self._read(due=self._clock.now() - self._second >= SECOND)
+        """What the ring holds, by process; every node has a chunk at least once a second, under its newest process.
+
+        Raises:
+            LinkClosedError: the tracer is gone, and everything that can still be read has been.
+            LinkError: it broke the protocol.
+        """
+        if self._closed is None:
+            return self._read(due=self._clock.now() - self._second >= SECOND)
+        if chunks := self.finish():
+            return chunks
+        raise self._closed
 
     def finish(self) -> Sequence[Chunk]:
-        """What is left, with the counters as they stand."""
-        return self._read(due=True)
+        """A part of what was there when this was called first, with the counters as they stand; nothing when that is all."""
+        if self._until is None:
+            self._until = self._ring.produced
+        elif self._handed_over >= self._until:
+            return []
+        before = self._handed_over
+        chunks = self._read(due=True)
+        if self._handed_over == before:
+            self._until = before
+        return chunks
 
     def commit(self) -> None:
         """Let the kernel have the ring's space, and the tracer forget its facts."""
         if self._handed_over > self._ring.published:
             self._ring.publish(self._handed_over)
-        waiting = min((b.number for b in self._general), default=self._fact + 1)
-        self._link.send(Recorded(min(self._fact, waiting - 1)))
+        waiting = min((b.number for b in self._waiting), default=self._fact + 1)
+        self._say(Recorded(min(self._fact, waiting - 1)))
 
     def close(self) -> None:
-        """Leave the tracer."""
+        """Leave the tracer. May be called twice."""
         self._link.close()
-
-    def fileno(self) -> int:
-        """Readable when the tracer has news; for waiting."""
-        return self._link.fileno()
-
-    @property
-    def nodes(self) -> list[str]:
-        """Names of the nodes traced at this moment."""
-        return sorted({t.identity.node for t in self._traced.values()})
 
     # -- facts ---------------------------------------------------------------------------------------------------------------
 
     def _facts(self) -> None:
-        while (fact := self._link.receive(0)) is not None:
-            if isinstance(fact, Hello):
-                continue
-            self._fact = fact.number
-            match fact:
-                case Process():
-                    self._process(fact)
-                case Exited():
-                    if (traced := self._traced.get(self._identity(fact))) is not None:
-                        traced.exited(fact)
-                case Blind():
-                    self._blind(fact)
-        if self._general and self._traced:
-            for blind in self._general:
-                for traced in self._traced.values():
-                    traced.blind(blind)
-            self._general.clear()
+        try:
+            while (fact := self._link.receive(0)) is not None:
+                match fact:
+                    case Process():
+                        self._process(fact)
+                    case Exited():
+                        self._at_slot(fact).exited(fact)
+                    case Blind():
+                        self._blind(fact)
+                    case Hello():
+                        continue
+                self._fact = max(self._fact, fact.number)
+        except LinkClosedError as error:
+            self._closed = error
+
+    def _say(self, message: FromWatcher) -> None:
+        try:
+            self._link.send(message)
+        except LinkClosedError as error:
+            self._closed = error
 
     def _identity(self, fact: Process | Exited | Blind) -> Identity:
         session = self._hello.session if isinstance(fact, Blind) else fact.session
@@ -151,27 +187,38 @@ class UsdtSource:
             if fact.slot is not None:
                 self._by_slot[fact.slot] = _NOT_OURS
             return
-        traced = self._open(self._identity(fact))
-        traced.told(fact)
+        traced = self._at_slot(fact)
+        traced.told(fact, answer=fact.slot in self._asked)
         if fact.slot is not None:
+            self._asked.discard(fact.slot)
+        if not traced.gone:
+            for waiting in self._waiting:
+                traced.blind_with_all(waiting)
+            self._waiting.clear()
+
+    def _at_slot(self, fact: Process | Exited) -> Traced:
+        """The process that a fact is about. After a crash its end may be told without its beginning, which was recorded."""
+        traced = self._open(self._identity(fact))
+        if fact.slot is not None:
+            traced.slot = fact.slot
             self._by_slot[fact.slot] = traced
-            for positions in self._skipped.pop(fact.slot, []):
-                if lost := int((positions >= traced.recorded_to).sum()):
-                    reason = f"Records were passed over: they had ended the watcher {self._hello.barren} times in a row."
-                    traced.made.loss("dropped", reason, (self._hello.session, self._hello.session), count=lost)
+        return traced
 
     def _open(self, identity: Identity) -> Traced:
         if identity not in self._traced:
-            self._traced[identity] = Traced(identity, self._hello.session, self._recorded(identity))
+            position = self._recorded(identity)
+            self._traced[identity] = Traced(identity, self._hello.session, position, self._control.unassigned)
         return self._traced[identity]
 
     def _blind(self, fact: Blind) -> None:
-        if fact.key is None and fact.node is None:
-            self._general.append(fact)
-            return
-        node = fact.node or self._name_of(fact.key or "")
-        running = [t for t in self._traced.values() if t.identity.node == node]
-        (running[-1] if running else self._open(self._identity(fact))).blind(fact)
+        if fact.key is not None or fact.node is not None:
+            # Whether it has a process just now may be told differently after a crash: this is counted for the node.
+            self._open(self._identity(fact)).blind(fact)
+        elif running := [t for t in self._traced.values() if t.runs]:
+            for traced in running:
+                traced.blind_with_all(fact)
+        else:
+            self._waiting.append(fact)
 
     # -- records -------------------------------------------------------------------------------------------------------------
 
@@ -180,85 +227,102 @@ class UsdtSource:
         now = self._clock.now()
         self._facts()
         self._take_records()
+        utc = now + self._clock.offset
+        if step:
+            for traced in self._traced.values():
+                traced.made.loss("clock", f"The wall clock stepped by {step / 1e6:.0f} ms.", (utc, utc))
+        self._account(utc, due=due)
         if due:
             self._second = now
-            self._account(now, step)
-        utc = now + self._clock.offset
-        chunks = [t.chunk(self._handed_over, utc if self.drained else None) for t in self._traced.values() if due or t.has_news]
-        if self.drained:
-            for identity in [i for i, t in self._traced.items() if t.is_over]:
+        newest = {t.identity.node: t for t in sorted(self._traced.values(), key=lambda t: t.order)}
+        chunks = []
+        for identity, traced in list(self._traced.items()):
+            succeeded = newest[identity.node] is not traced
+            over = succeeded and traced.is_over and self._drained
+            if traced.has_news or over or (due and not succeeded):
+                chunks.append(traced.chunk(self._handed_over, utc if self._drained else None, last=over))
+            if over:
                 self._forget(identity)
         return chunks
 
     def _take_records(self) -> None:
-        if self._held is None:
+        if not self._declare_skipped():
+            return
+        batch, self._held = self._held, None
+        if batch is None:
             start, there = self._ring.position, self._ring.produced
             buf, offsets, _ = self._ring.read(READ_BYTES)
-            self.drained = self._ring.position >= there
+            self._drained = self._ring.position >= there
             if not len(offsets):
                 self._handed_over = self._ring.position
                 return
-            head = headers(buf, offsets)
-        else:
-            buf, offsets, head, start = self._held
-            self._held = None
-        slots = head["slot"]
-        present = np.unique(slots).tolist()
-        if unknown := [s for s in present if s not in self._by_slot]:
-            stop = int(np.flatnonzero(np.isin(slots, unknown))[0])
-            for slot in unknown:
-                self._link.send(Who(slot))
-            self._held = (buf, offsets[stop:], head[stop:], start)
-            self._handed_over = start + int(offsets[stop]) - 8
-            self.drained = False
-            offsets, head = offsets[:stop], head[:stop]
+            batch = _Batch(buf, offsets, headers(buf, offsets), start)
+        if unknown := self._unknown(batch):
+            stop = int(np.flatnonzero(np.isin(batch.head["slot"], unknown))[0])
+            self._held = batch.take(slice(stop, None))
+            self._handed_over = batch.start + int(batch.offsets[stop]) - RECORD_HEADER
+            self._drained = False
+            batch = batch.take(slice(stop))
         else:
             self._handed_over = self._ring.position
-        if len(offsets):
-            self._distribute(buf, offsets, head, start)
+        for slot in np.unique(batch.head["slot"]).tolist():
+            if (traced := self._by_slot[slot]) is not None:
+                buf, offsets, head, _ = _fresh(batch, slot, traced)
+                if len(offsets):
+                    traced.records(buf, offsets, head, self._clock.offset)
 
-    def _distribute(self, buf: Array, offsets: Array, head: Array, start: int) -> None:
-        slots = head["slot"]
-        for slot in np.unique(slots).tolist():
-            traced = self._by_slot[slot]
-            if traced is None:
-                continue
-            mine = slots == slot
-            if traced.recorded_to > start:
-                mine &= start + offsets >= traced.recorded_to
-            if mine.all():
-                traced.records(buf, offsets, head, self._clock.offset)
-            elif mine.any():
-                traced.records(buf, offsets[mine], head[mine], self._clock.offset)
+    def _unknown(self, batch: _Batch) -> list[int]:
+        """Slots of records of which it is not known whose they are; the tracer is asked."""
+        unknown = [slot for slot in np.unique(batch.head["slot"]).tolist() if slot not in self._by_slot]
+        for slot in unknown:
+            self._asked.add(slot)
+            self._say(Who(slot))
+        return unknown
 
-    # -- accounting ----------------------------------------------------------------------------------------------------------
-
-    def _account(self, now: int, step: int) -> None:
-        utc = now + self._clock.offset
-        for slot, traced in self._by_slot.items():
-            if traced is not None:
-                traced.account(self._slots.live[slot].copy(), utc)
+    def _account(self, utc: int, *, due: bool) -> None:
+        """Declare what was counted: each second, and with the end of a process, which the tracer forgets once it is recorded."""
+        unassigned = self._control.unassigned
         for traced in self._traced.values():
-            if step:
-                traced.made.loss("clock", f"The wall clock stepped by {step / 1e6:.0f} ms.", (utc, utc))
-        if (unassigned := self._control.unassigned) > self._unassigned:
-            for traced in self._traced.values():
-                reason = "Processes came when all slots were taken; restart the tracer to see them."
-                traced.made.loss("blind", reason, (utc - SECOND, utc), count=unassigned - self._unassigned)
-            self._unassigned = unassigned
+            if due or (traced.gone and not traced.is_over):
+                counters = None if traced.slot is None else self._slots.live[traced.slot].copy()
+                traced.account(counters, unassigned, utc)
 
     def _forget(self, identity: Identity) -> None:
         gone = self._traced.pop(identity)
         self._by_slot = {slot: t for slot, t in self._by_slot.items() if t is not gone}
 
+    # -- records that are passed over ----------------------------------------------------------------------------------------
+
     def _skip_ring(self) -> None:
-        """Pass over what is in the ring; said as soon as it is known whose it was."""
+        """Read past what is in the ring. It counts as handed over when it was said, of each process, how much of it."""
         while True:
             start = self._ring.position
             buf, offsets, _ = self._ring.read(READ_BYTES)
             if not len(offsets):
                 break
-            slots = headers(buf, offsets)["slot"]
-            for slot in np.unique(slots).tolist():
-                self._skipped.setdefault(slot, []).append(start + offsets[slots == slot])
-        self._handed_over = self._ring.position
+            self._skipped.append(_Batch(np.zeros(0, np.uint8), offsets, headers(buf, offsets), start))
+
+    def _declare_skipped(self) -> bool:
+        """Say what was passed over. False while it is not known yet whose all of it is."""
+        if [slot for batch in self._skipped for slot in self._unknown(batch)]:
+            self._drained = False
+            return False
+        reason = f"Records were passed over: {self._hello.barren} watchers in a row had ended before they recorded anything."
+        for batch in self._skipped:
+            for slot in np.unique(batch.head["slot"]).tolist():
+                if (traced := self._by_slot[slot]) is not None and len(head := _fresh(batch, slot, traced).head):
+                    ts = head["ts"].astype(np.int64) + self._clock.offset
+                    span = (int(ts.min()), int(ts.max()))
+                    traced.made.loss("dropped", reason, span, count=len(head), nbytes=int(head["size"].sum()))
+        if self._skipped:
+            self._skipped.clear()
+            self._handed_over = self._ring.position
+        return True
+
+
+def _fresh(batch: _Batch, slot: int, traced: Traced) -> _Batch:
+    """Those records of a process that are not in the archive yet."""
+    mine = batch.head["slot"] == slot
+    if traced.recorded_to > batch.start:
+        mine &= batch.start + batch.offsets >= traced.recorded_to
+    return batch if mine.all() else batch.take(mine)

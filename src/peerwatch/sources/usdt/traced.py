@@ -20,35 +20,55 @@ from peerwatch.wire.raw import RawMessages
 NAME = "usdt"
 """Source of rows that come from records."""
 
-_COUNTERS = ("dropped", "dropped_bytes", "unreadable", "added", "spent", "uncached")
+_COUNTERS = ("dropped", "dropped_bytes", "unreadable", "added", "spent", "uncached", "unassigned")
 
 
 class Traced:
     """State of one process between chunks."""
 
-    def __init__(self, identity: Identity, ring_session: int, recorded: Mapping[str, Any]) -> None:
-        """Go on from what is recorded of this process, if anything is."""
+    def __init__(self, identity: Identity, ring_session: int, recorded: Mapping[str, Any], unassigned: int) -> None:
+        """Go on from what is recorded of this process, if anything is.
+
+        Args:
+            identity: of its rows.
+            ring_session: tells rings apart; a position in another ring means nothing.
+            recorded: the position of its last recorded chunk, or empty.
+            unassigned: hits of processes without a slot up to now, which are not this one's to tell.
+        """
         if recorded.get("ring_session") != ring_session:
             recorded = {}
         self.identity = identity
+        self.slot: int | None = None
+        """Where BPF counts for it; None while it has fired nothing."""
         self.recorded_to = int(recorded.get("ring", 0))
         """Ring position up to which its records are in the archive."""
+        self.gone = bool(recorded.get("gone", False))
+        """Whether the process has ended; what it fired may still come."""
         self.made = MadeRows(identity.node, identity.session, int(recorded.get("made", 0)))
         self._ring_session = ring_session
         self._fact = int(recorded.get("fact", 0))
+        self._general = int(recorded.get("general", 0))
         self._introduced = bool(recorded.get("introduced", False))
-        self._declared: dict[str, int] = {name: int(recorded.get("declared", {}).get(name, 0)) for name in _COUNTERS}
-        self._accounted_at = identity.session
+        declared = {"unassigned": unassigned, **recorded.get("declared", {})}
+        self._declared: dict[str, int] = {name: int(declared.get(name, 0)) for name in _COUNTERS}
+        self._accounted_at = int(recorded.get("accounted_at", identity.session))
         self._reader = RecordReader(identity)
         self._records: tuple[Records, Array] | None = None
         self._watermark = identity.session
-        self._gone = False
         self._final = False
+        self._is_process = False
+        """Whether there is or was a process of this session, not only something to say about the node."""
 
     # -- what comes in -------------------------------------------------------------------------------------------------------
 
-    def told(self, fact: Process) -> None:
-        """The tracer tells about the process: first that it is there, then (once it fires) its slot."""
+    def told(self, fact: Process, *, answer: bool) -> None:
+        """The tracer tells about the process: first that it is there, then (once it fires) its slot.
+
+        An `answer` may be about a process whose end was recorded and will not be told again.
+        """
+        self._is_process = True
+        if not answer:
+            self.gone = self._final = False
         if fact.number <= self._fact:
             return
         if not self._introduced:
@@ -60,7 +80,7 @@ class Traced:
 
     def exited(self, fact: Exited) -> None:
         """The process is gone; what it fired is in the ring."""
-        self._gone = True
+        self._is_process = self.gone = True
         if fact.number > self._fact:
             self.made.exited(fact)
             self._fact = fact.number
@@ -71,27 +91,46 @@ class Traced:
             self.made.blind(fact)
             self._fact = fact.number
 
+    def blind_with_all(self, fact: Blind) -> None:
+        """Something concerns all nodes. Such a fact may have waited for the first process, whose own facts have later numbers."""
+        if fact.number > self._general:
+            self.made.blind(fact)
+            self._general = fact.number
+
     def records(self, buf: Array, offsets: Array, head: Array, utc_offset: int) -> None:
         """Records of this process, in order of arrival; a chunk must be taken before the next ones come."""
         ts = head["ts"].astype(np.int64) + utc_offset
         self._records = (self._reader.read(buf, offsets, head, utc_offset), ts)
 
-    def account(self, counters: Array, utc: int) -> None:
-        """Declare what BPF counted and has not been declared yet."""
-        now = {name: int(counters[name]) for name in ("dropped", "dropped_bytes", "unreadable")}
-        now |= {name: int(counters["counted"][at]) for name, at in (("added", ADDED), ("spent", SPENT), ("uncached", UNCACHED))}
+    def account(self, counters: Array | None, unassigned: int, utc: int) -> None:
+        """Declare what BPF counted and has not been declared yet.
+
+        Args:
+            counters: its slot (slots.SLOT); None when it has none.
+            unassigned: hits of processes for which no slot was left.
+            utc: now, ns.
+        """
+        now = self._declared | {"unassigned": unassigned}
+        if counters is not None:
+            now |= {name: int(counters[name]) for name in ("dropped", "dropped_bytes", "unreadable")}
+            counted = (("added", ADDED), ("spent", SPENT), ("uncached", UNCACHED))
+            now |= {name: int(counters["counted"][at]) for name, at in counted}
         more = {name: now[name] - self._declared[name] for name in _COUNTERS}
+        span = (min(self._accounted_at, utc), utc)
         if more["dropped"]:
             reason = "The ring was full: the watcher did not keep up."
-            self.made.loss("dropped", reason, (self._accounted_at, utc), count=more["dropped"], nbytes=more["dropped_bytes"])
+            self.made.loss("dropped", reason, span, count=more["dropped"], nbytes=more["dropped_bytes"])
         if more["unreadable"]:
             reason = "Pages of the node's memory were not resident; size and type are known, the content is not."
-            self.made.loss("unreadable", reason, (self._accounted_at, utc), count=more["unreadable"])
+            self.made.loss("unreadable", reason, span, count=more["unreadable"])
+        if more["unassigned"]:
+            reason = "Processes came when all slots were taken; restart the tracer to see them."
+            self.made.loss("blind", reason, span, count=more["unassigned"])
         if coins := {name: more[name] for name in ("added", "spent", "uncached") if more[name]}:
             self.made.coins(utc, {"added": 0, "spent": 0, "uncached": 0} | coins)
         self._declared = now
         self._accounted_at = utc
-        self._final = self._gone
+        self._final = self.gone
 
     # -- what goes out -------------------------------------------------------------------------------------------------------
 
@@ -101,16 +140,27 @@ class Traced:
         return self._records is not None or self.made.waiting
 
     @property
-    def is_over(self) -> bool:
-        """Gone, its last counters declared, and nothing left to hand over."""
-        return self._final and not self.has_news
+    def runs(self) -> bool:
+        """Whether there is a process that has not ended."""
+        return self._is_process and not self.gone
 
-    def chunk(self, ring: int, now: int | None) -> Chunk:
+    @property
+    def is_over(self) -> bool:
+        """Gone, and its last counters declared: when the ring has been read, nothing more will come."""
+        return self._final
+
+    @property
+    def order(self) -> tuple[bool, int]:
+        """Grows from one process of a node to its successor; what is no process comes before all."""
+        return self._is_process, self.identity.session
+
+    def chunk(self, ring: int, now: int | None, *, last: bool = False) -> Chunk:
         """Everything gathered.
 
         Args:
             ring: ring position up to which records were handed over.
             now: UTC ns up to which everything has been seen; None when the ring still holds more.
+            last: whether nothing more will come.
         """
         records, ts = self._records or (None, np.zeros(0, np.int64))
         self._records = None
@@ -134,7 +184,7 @@ class Traced:
             rows=rows,
             row_events=row_events,
             position=self._position(),
-            ended=self._final,
+            ended=last,
         )
 
     def _position(self) -> dict[str, Any]:
@@ -142,9 +192,12 @@ class Traced:
             "ring_session": self._ring_session,
             "ring": self.recorded_to,
             "fact": self._fact,
+            "general": self._general,
             "introduced": self._introduced,
+            "gone": self.gone,
             "made": self.made.made,
             "declared": dict(self._declared),
+            "accounted_at": self._accounted_at,
         }
 
 
