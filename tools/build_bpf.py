@@ -44,8 +44,3 @@ class BpfBuildHook(BuildHookInterface):
         if self.target_name == "wheel" and (folder / "trace.bpf.c").exists() and compile_bpf(folder):
             build_data["pure_python"] = False
             build_data["tag"] = f"py3-none-linux_{platform.machine()}"
-
-
-if __name__ == "__main__":
-    built = compile_bpf(Path(__file__).parents[1] / "src/peerwatch/sources/usdt")
-    raise SystemExit(0 if built else "clang is missing, or this machine is not supported")

@@ -21,7 +21,7 @@ fi
 
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "setup: Python 3.11 or newer is needed" >&2; exit 1; }
 [ -x .venv/bin/python ] || python3 -m venv .venv
-.venv/bin/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
-.venv/bin/python tools/build_bpf.py
+# Installing also compiles the BPF object (tools/build_bpf.py).
+.venv/bin/pip install -qq --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
 make --silent -C player
 echo "setup: done; the command is .venv/bin/peerwatch"
