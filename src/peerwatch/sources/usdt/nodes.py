@@ -87,6 +87,11 @@ class Nodes:
         for path in [w.binary for w in self._wanted if w.binary] if self._wanted else usual_binaries():
             self._binaries.watch(path)
         self.each_second()
+        running = {tracked.node for tracked in self._tracked.values()}
+        for missing in [w.name for w in self._wanted if w.name not in running]:
+            self._say(f"{missing} does not run yet; it is traced as soon as it does")
+        if not self._wanted and not running:
+            self._say("no node with tracepoints runs yet; one is traced as soon as it does")
 
     def each_second(self) -> None:
         """Look for replaced binaries and new processes, and for ends that the kernel did not tell."""
