@@ -75,7 +75,7 @@ def _ldconfig() -> list[str]:
 def test_without_libbpf_the_demo_goes_on(folder: Path) -> None:
     """The same scenario is fed past the kernel, and that is said."""
     (library,) = [line.split("=> ")[1] for line in _ldconfig() if "libbpf.so.1 " in line]
-    result = peerwatch("demo", "--for", "5", "--archive", str(folder / "archive"), prefix=hidden(os.path.realpath(library)))
+    result = peerwatch("demo", "--for", "20", "--archive", str(folder / "archive"), prefix=hidden(os.path.realpath(library)))
     assert result.returncode == 0, result.stderr
     assert "Cannot trace here" in result.stdout
     assert "past the kernel" in result.stdout

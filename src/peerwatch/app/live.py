@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from peerwatch.app.config import Config, NodeConfig
+from peerwatch.app.outlet import Outlet
 from peerwatch.app.pipeline import Settings
 from peerwatch.app.preload import preload
 from peerwatch.app.watch import Observer, Watch
@@ -50,6 +51,8 @@ class Task:
     seconds: float | None = None
     """Stop by itself after so long; None to go on."""
     hold_s: float | None = None
+    outlet: Outlet | None = None
+    """What sinks and observer write to; waited for at the end."""
     say: Callable[[str], None] = say_at_once
     """Told what the tracer does; must not leave anything in a buffer, because the watcher is forked."""
 
@@ -61,8 +64,8 @@ def capture_limits(config: Config) -> dict[str, int]:
 
 def wanted(nodes: Sequence[NodeConfig]) -> list[Wanted]:
     """The nodes of a configuration that are found by their process."""
-    rules = [Wanted(n.name, n.binary, n.pid, n.pid_file, n.user, tuple(n.args)) for n in nodes]
-    return [w for w in rules if w.binary or w.pid or w.pid_file or w.user or w.args]
+    told = [n for n in nodes if n.binary or n.pid or n.pid_file or n.user or n.args]
+    return [Wanted(n.name, n.binary, n.pid, n.pid_file, n.user, tuple(n.args)) for n in told]
 
 
 def trace(task: Task, kernel: Kernel, nodes: Sequence[Wanted]) -> int:
@@ -100,10 +103,14 @@ def _can_write(account: Account, folder: Path) -> bool:
         warnings.simplefilter("ignore", DeprecationWarning)  # the child uses nothing that another thread could hold locked
         child = os.fork()
     if child == 0:
-        os.setgroups(account.groups)
-        os.setgid(account.gid)
-        os.setuid(account.uid)
-        os._exit(0 if os.access(folder, os.W_OK | os.X_OK) else 1)
+        allowed = False
+        try:
+            os.setgroups(account.groups)
+            os.setgid(account.gid)
+            os.setuid(account.uid)
+            allowed = os.access(folder, os.W_OK | os.X_OK)
+        finally:
+            os._exit(0 if allowed else 1)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
@@ -133,6 +140,9 @@ def watch_sources(task: Task, sources: Callable[[Watch], Sequence[Source]]) -> i
     except (ArchiveError, CaptureError, TimeoutError) as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - the watcher's only way to say it
         return 1
+    finally:
+        if task.outlet:
+            task.outlet.close()
     return 0
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import TextIO
 
 import numpy as np
 
 from peerwatch.app.pipeline import Outcome
 from peerwatch.schema.batch import SECOND, Rows
+from peerwatch.sinks.terminal import Stream
 from peerwatch.sources._api import Chunk
 
 TOP_TYPES = 4
@@ -20,7 +20,7 @@ TOP_TYPES = 4
 class RateLine:
     """Writes a line every so often; an Observer of the loop. Falls silent when nobody reads it any more."""
 
-    def __init__(self, stream: TextIO, every_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, stream: Stream, every_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         """Write to `stream`."""
         self._stream = stream
         self._every = every_s

@@ -10,6 +10,7 @@ import click
 
 from peerwatch.app.demo import Demo, config, hold_s, show
 from peerwatch.app.live import Task
+from peerwatch.app.outlet import Outlet
 from peerwatch.app.view import RateLine
 from peerwatch.cli.main import fail
 from peerwatch.sinks.terminal import Terminal
@@ -21,7 +22,12 @@ VIEW_S = 2.0
 
 
 @click.command("demo")
-@click.option("--for", "seconds", type=click.FloatRange(min=5), help="End after so many seconds; else with Ctrl-C.")
+@click.option(
+    "--for",
+    "seconds",
+    type=click.FloatRange(min=20),
+    help="End after so many seconds, at least 20 to see the end of an attack; else with Ctrl-C.",
+)
 @click.option("--archive", type=click.Path(path_type=Path, file_okay=False), help="Where to record; a new folder by default.")
 @click.option("--scenario", default="addr-flood-2021", show_default=True, help="What happens (see peerwatch simulate).")
 @click.option("--seed", default=1, show_default=True, help="Another seed, another day.")
@@ -32,7 +38,8 @@ def command(*, seconds: float | None, archive: Path | None, scenario: str, seed:
     Example: peerwatch demo --for 60
     """
     folder = archive or Path(tempfile.mkdtemp(prefix="peerwatch-"))
-    task = Task(config(), folder, [Terminal(sys.stdout)], RateLine(sys.stdout, VIEW_S), seconds, hold_s(seconds))
+    out = Outlet(sys.stdout)
+    task = Task(config(), folder, [Terminal(out)], RateLine(out, VIEW_S), seconds, hold_s(seconds), out)
     try:
         status = show(Demo(scenario, seconds, seed, task, _say))
     except (ArchiveError, FolderError, PrivilegeError, ValueError) as error:

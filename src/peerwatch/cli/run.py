@@ -9,6 +9,7 @@ import click
 
 from peerwatch.app.config import DEFAULT_ARCHIVE, Config, ConfigError, load
 from peerwatch.app.live import Task, trace, wanted, watch
+from peerwatch.app.outlet import Outlet
 from peerwatch.app.view import RateLine
 from peerwatch.cli import options
 from peerwatch.cli.main import fail
@@ -40,13 +41,9 @@ def command(*, config: Path | None, archive: Path | None, seconds: float | None,
     """
     try:
         settings = load(config)
-        task = Task(
-            settings,
-            archive or Path(settings.archive),
-            [Terminal(sys.stdout)],
-            None if quiet else RateLine(sys.stdout, VIEW_S),
-            seconds,
-        )
+        out = Outlet(sys.stdout)
+        view = None if quiet else RateLine(out, VIEW_S)
+        task = Task(settings, archive or Path(settings.archive), [Terminal(out)], view, seconds, outlet=out)
         sys.exit(_run(settings, task))
     except (ArchiveError, ConfigError, KernelError, PrivilegeError) as error:
         raise fail(str(error)) from error

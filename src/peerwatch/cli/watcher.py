@@ -10,6 +10,7 @@ import click
 
 from peerwatch.app import live
 from peerwatch.app.config import ConfigError, load
+from peerwatch.app.outlet import Outlet
 from peerwatch.app.preload import preload
 from peerwatch.app.view import RateLine
 from peerwatch.cli import options
@@ -38,7 +39,8 @@ def command(*, config: Path | None, socket: Path, archive: Path | None) -> None:
         account = watcher_account(settings.user, folder, os.environ)
         hand_over(folder, account)
         preload()
-        task = live.Task(settings, folder, [Terminal(sys.stdout)], RateLine(sys.stdout, VIEW_S))
+        out = Outlet(sys.stdout)
+        task = live.Task(settings, folder, [Terminal(out)], RateLine(out, VIEW_S), outlet=out)
         sys.exit(watch(lambda link: live.watch(task, link), socket, account))
     except (ConfigError, LinkError, PrivilegeError) as error:
         raise fail(str(error)) from error

@@ -6,7 +6,7 @@ import json
 import textwrap
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -22,6 +22,19 @@ _RED, _YELLOW, _GREEN, _PLAIN = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1;32m", "\x1b[
 _COLOURS = {"page": _RED, "notice": _YELLOW, "record": _PLAIN}
 
 
+class Stream(Protocol):
+    """What is needed of a stream of text."""
+
+    def write(self, text: str, /) -> int:
+        """Write a text."""
+
+    def flush(self) -> None:
+        """Let it be seen."""
+
+    def isatty(self) -> bool:
+        """Whether a terminal shows it."""
+
+
 class Terminal:
     """Writes one line for each state of an incident, and the explanation below it when it opens or gets worse.
 
@@ -30,7 +43,7 @@ class Terminal:
 
     name = "terminal"
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Stream) -> None:
         """Write to `stream`."""
         self._stream = stream
         self._severity: dict[str, str] = {}
