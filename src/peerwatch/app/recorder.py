@@ -3,8 +3,9 @@
 What a source handed over may be forgotten by it only after it was written. A full disk stops recording, never detection: what
 cannot be written is given up, counted and told.
 
-A node's source has one session at a time, and so one writer is open for it at a time. The store keeps the position of the newest
-session; positions of the former ones, of which something may still come when a node is restarted, go along with its commits.
+A node's source has one session at a time, but the last rows of one that ended may come when the next one has begun, and a crash
+may come then, too. So one session of a node and source is *current*: the one recorded last. Its commits carry the positions of
+the others, and a session takes over by its first commit.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from peerwatch.store.errors import NotRecordingError
 from peerwatch.store.journal import Journal, resume
 from peerwatch.store.writer import Writer
 
-FLUSH_BYTES = 64 << 20
-"""Rows held in memory at most before they are written, whatever the time."""
+FLUSH_BYTES = 8 << 20
+"""Rows held in memory at most before they are written, whatever the time. What a source reads at once when it is behind is about
+that much: written by itself it is still in the processor's cache, and need not be copied to be joined with more."""
 
-FORMER = "former"
-"""Counter of a commit: positions of former sessions, by session."""
+TURN, FORMER = "turn", "former"
+"""Counters of a commit: how many sessions were current before this one, and their positions by session."""
 
 MOST_FORMER = 8
 """Former sessions whose positions are kept."""
@@ -72,10 +74,11 @@ class Recorder:
         if (gathered := self._gathered.get(identity)) is not None and gathered.position:
             return gathered.position
         try:
-            writer = self._newest(identity)
-        except NotRecordingError:
-            return self._noted(identity)
-        return _position(identity, writer.identity, writer.position, writer.counters)
+            writer = self._current(identity)
+        except NotRecordingError:  # the disk is full: as it stands
+            noted = self._noted(identity)
+            return _position(identity, noted) if noted else {}
+        return _position(identity, _Last(writer.identity, writer.position, writer.counters))
 
     def add(self, identity: Identity, tables: Mapping[str, pa.RecordBatch], position: Mapping[str, Any] | None = None) -> None:
         """Take rows, and the position of their source after them."""
@@ -127,49 +130,65 @@ class Recorder:
                 self._writers.popitem()[1].close()
 
     def _write(self, identity: Identity, tables: Mapping[str, pa.RecordBatch], position: Mapping[str, Any]) -> None:
-        writer = self._newest(identity)
-        before = _position(identity, writer.identity, writer.position, writer.counters)
-        former = writer.counters.get(FORMER, {})
-        if writer.identity != identity:
-            former = _former(writer, identity)
-            del self._writers[identity.node, identity.source]
-            writer.close()
-            writer = self._writers[identity.node, identity.source] = self.archive.writer(identity)
-        writer.append(tables, position or before, {FORMER: former} if former else {})
+        current = self._current(identity)
+        last = _Last(current.identity, current.position, current.counters)
+        position = position or _position(identity, last)
+        if current.identity == identity:
+            current.append(tables, position, current.counters)
+        else:
+            # The store keeps what is open beside, so until this commit the current one has all positions, and then this one.
+            successor = self.archive.writer(identity)
+            try:
+                successor.append(tables, position, {TURN: _turn(last) + 1, FORMER: _former(last, identity)})
+            except BaseException:
+                successor.close()
+                raise
+            self._writers[identity.node, identity.source] = successor
+            current.close()
         self.rows += sum(t.num_rows for t in tables.values())
 
-    def _newest(self, identity: Identity) -> Writer:
-        """The writer that is open for a node's source, else that of its newest session, else of this one."""
+    def _current(self, identity: Identity) -> Writer:
+        """The writer of the current session of an identity's node and source; it becomes the current one if there is none."""
         key = (identity.node, identity.source)
         if key not in self._writers:
-            session = self.archive.last_session(*key)
-            newest = identity if session is None else Identity(identity.node, session, identity.source)
-            self._writers[key] = self.archive.writer(newest)
+            noted = self._noted(identity)
+            self._writers[key] = self.archive.writer(noted.identity if noted else identity)
         return self._writers[key]
 
-    def _noted(self, identity: Identity) -> Mapping[str, Any]:
-        """The position as it stands in the archive, for when the disk is so full that it cannot be opened for writing."""
-        segments = layout.segments(self.archive.path)
-        ours = [(n, p) for n, p in segments if (n.identity.node, n.identity.source) == (identity.node, identity.source)]
-        if not ours:
-            return {}
-        name, path = ours[-1]
-        journal = Journal(path)
-        _, position, counters = resume(journal.header, journal.last())
-        return _position(identity, name.identity, position, counters)
+    def _noted(self, identity: Identity) -> _Last | None:
+        """The last commit of a node and source, as it stands in the archive."""
+        found = []
+        for name, path in layout.segments(self.archive.path):
+            if (name.identity.node, name.identity.source) == (identity.node, identity.source):
+                journal = Journal(path)
+                _, position, counters = resume(journal.header, journal.last())
+                found.append(_Last(name.identity, position, counters))
+        return max(found, key=_turn, default=None)
 
 
-def _position(wanted: Identity, newest: Identity, position: Mapping[str, Any], counters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The position of a session, of what was recorded with the newest one."""
-    if newest == wanted:
-        return position
-    former: Mapping[str, Mapping[str, Any]] = counters.get(FORMER, {})
-    return former.get(str(wanted.session), {})
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """The last commit of a node and source: of which session, and what it carries."""
+
+    identity: Identity
+    position: Mapping[str, Any]
+    counters: Mapping[str, Any]
 
 
-def _former(writer: Writer, successor: Identity) -> dict[str, Any]:
-    """Positions that go along when `successor` takes over from a writer."""
-    positions = {**writer.counters.get(FORMER, {}), str(writer.identity.session): dict(writer.position)}
+def _turn(last: _Last) -> int:
+    return int(last.counters.get(TURN, 0))
+
+
+def _position(identity: Identity, last: _Last) -> Mapping[str, Any]:
+    if last.identity == identity:
+        return last.position
+    former: Mapping[str, Mapping[str, Any]] = last.counters.get(FORMER, {})
+    return former.get(str(identity.session), {})
+
+
+def _former(last: _Last, successor: Identity) -> dict[str, Any]:
+    """Positions that go along when `successor` takes over."""
+    positions = {**last.counters.get(FORMER, {}), str(last.identity.session): dict(last.position)}
     positions.pop(str(successor.session), None)
     newest = sorted((session for session, position in positions.items() if position), key=int)[-MOST_FORMER:]
     return {session: positions[session] for session in newest}

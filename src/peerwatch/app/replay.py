@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,8 +86,7 @@ def replay(task: Replay, sinks: list[Sink], observer: Observer | None = None) ->
     Raises:
         as `open_source`; ArchiveError also when the archive cannot be written, or has what is replayed already.
     """
-    source = open_source(task)
-    with Archive.create_or_open(task.archive) as archive:
+    with closing(open_source(task)) as source, Archive.create_or_open(task.archive) as archive:
         loop = Watch(
             archive, Settings(archive.inventory_key, time.time_ns(), task.options, clock=time.monotonic_ns), sinks, observer
         )

@@ -12,6 +12,7 @@ import pyarrow as pa
 from peerwatch.schema.batch import SECOND, Rows
 from peerwatch.schema.table import Identity
 from peerwatch.schema.tables.rate import Rate
+from peerwatch.stats.grouping import group
 
 
 def rates(identity: Identity, messages: pa.RecordBatch) -> pa.RecordBatch:
@@ -22,8 +23,10 @@ def rates(identity: Identity, messages: pa.RecordBatch) -> pa.RecordBatch:
     inbound = rows["inbound"].astype(np.int64)
     start = int(second.min())
     key = ((second - start) * 2 + inbound) * len(names) + codes
-    groups, first, back = np.unique(key, return_index=True, return_inverse=True)
+    groups, back = group(key)
     n = len(groups)
+    first = np.empty(n, np.int64)
+    first[back[::-1]] = np.arange(len(back) - 1, -1, -1)  # of several assignments the last one counts: the first row
     errors = np.bincount(back, weights=rows.valid("error"), minlength=n)
     return Rate.build(
         identity,

@@ -6,6 +6,7 @@ broken or of other detectors costs a fresh start of the detectors, nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -69,7 +70,8 @@ class Snapshots:
                 new.write_text(json.dumps(pipeline.runner.snapshot()))
                 new.replace(path)
             except OSError:
-                new.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    new.unlink()
         self._next = self._clock() + max(EVERY_NS, SHARE * (self._clock() - began))
 
     def _path(self, pipeline: Pipeline) -> Path:

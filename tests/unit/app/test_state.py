@@ -1,0 +1,161 @@
+"""What outlives a watcher: snapshots of detectors, and incidents that were open."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.app.test_pipeline import SETTINGS, START, flood
+
+from peerwatch.app.pipeline import Pipeline
+from peerwatch.app.recorder import Recorder
+from peerwatch.app.state import EVERY_NS, FOLDER, SHARE, Snapshots, open_incidents
+from peerwatch.detect.detectors.addr_flood import AddrFlood
+from peerwatch.schema.batch import SECOND
+from peerwatch.schema.table import Identity
+from peerwatch.schema.tables.incident import Incident
+from peerwatch.store.archive import Archive
+
+
+class Clock:
+    """Stands still; each look costs as much as the test says."""
+
+    now = 10**12
+    cost = 0
+
+    def __call__(self) -> int:
+        """Now, ns."""
+        self.now += self.cost
+        return self.now
+
+
+def test_detection_goes_on(tmp_path: Path) -> None:
+    """A pipeline with the snapshot of another one has its state, to the last detail, and finds the same from there on."""
+    chunks = flood()
+    first = Pipeline("alice", SETTINGS)
+    for c in chunks[: len(chunks) // 2]:
+        first.feed(c)
+    Snapshots(tmp_path, Clock()).save([first])
+    second = Pipeline("alice", SETTINGS)
+    assert Snapshots(tmp_path, Clock()).load(second)
+    assert second.runner.snapshot() == first.runner.snapshot()
+    for c in chunks[len(chunks) // 2 :]:
+        ours, theirs = first.feed(c).detected.get("finding"), second.feed(c).detected.get("finding")
+        assert (ours and ours.to_pylist()) == (theirs and theirs.to_pylist())
+
+
+def test_each_node_has_its_own(tmp_path: Path) -> None:
+    """A file a node, whatever dots its name has."""
+    pipelines = [Pipeline(name, SETTINGS) for name in ("alice", "bob", "bob.json", "bob.new")]
+    Snapshots(tmp_path, Clock()).save(pipelines)
+    assert sorted(p.name for p in (tmp_path / FOLDER).iterdir()) == ["alice.json", "bob.json", "bob.json.json", "bob.new.json"]
+    assert not Snapshots(tmp_path, Clock()).load(Pipeline("carol", SETTINGS))
+
+
+def damage(text: str) -> list[str]:
+    """A snapshot that is damaged in ways that get further and further."""
+    whole = json.loads(text)
+    name = AddrFlood.name
+    broken: list[Any] = [
+        {},
+        [],
+        None,
+        "text",
+        whole | {"second": "x", "sight": 3},
+        whole | {"detectors": {name: {"failures": 0, "state": {}}}},
+        whole | {"detectors": {name: {"failures": 0, "state": [1, 2]}}},
+        whole | {"detectors": {name: None}},
+        whole | {"peers": {"nonsense": 1}},
+    ]
+    return ["", "{", "\0", text[: len(text) // 2], "[" * 100_000, *map(json.dumps, broken)]
+
+
+def test_a_snapshot_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    """Damaged anywhere, it is said to be none, and nothing is raised; the caller starts afresh."""
+    pipeline = Pipeline("alice", SETTINGS)
+    for c in flood()[:2]:
+        pipeline.feed(c)
+    Snapshots(tmp_path, Clock()).save([pipeline])
+    path = tmp_path / FOLDER / "alice.json"
+    good = path.read_text()
+    for text in damage(good):
+        path.write_text(text)
+        assert not Snapshots(tmp_path, Clock()).load(Pipeline("alice", SETTINGS)), text[:200]
+    path.write_bytes(b"\xff\xfe")
+    assert not Snapshots(tmp_path, Clock()).load(Pipeline("alice", SETTINGS))
+    path.write_text(good)
+    assert Snapshots(tmp_path, Clock()).load(Pipeline("alice", SETTINGS))
+
+
+def test_snapshots_cost_little(tmp_path: Path) -> None:
+    """One a second at most, and less often when they take long: a hundredth of the time; at the end one is written anyway."""
+    clock = Clock()
+    snapshots = Snapshots(tmp_path, clock)
+    pipeline = Pipeline("alice", SETTINGS)
+    path = tmp_path / FOLDER / "alice.json"
+
+    def written() -> bool:
+        path.unlink(missing_ok=True)
+        snapshots.save([pipeline])
+        return path.exists()
+
+    assert written()
+    clock.now += EVERY_NS - 1
+    assert not written()
+    clock.now += 1
+    clock.cost = SECOND  # each look at the clock is a second later, so that writing seems to take as long
+    assert written()
+    clock.cost = 0
+    clock.now += (SHARE - 1) * SECOND
+    assert not written()
+    path.unlink(missing_ok=True)
+    snapshots.save([pipeline], now=True)
+    assert path.exists()
+
+
+def test_a_folder_that_cannot_be_written_costs_the_snapshot_only(tmp_path: Path) -> None:
+    """What was there before stays whole."""
+    (tmp_path / FOLDER).write_text("in the way")
+    Snapshots(tmp_path, Clock()).save([Pipeline("alice", SETTINGS)])
+    assert (tmp_path / FOLDER).read_text() == "in the way"
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    made = Archive.create_or_open(tmp_path / "archive")
+    made.close()
+    return made
+
+
+def incident(name: str, state: str, seq: int, node: str = "alice") -> dict[str, Any]:
+    row = dict.fromkeys(Incident.columns.keys() - {"node", "session", "source"}, "x")
+    numbers = dict.fromkeys(("first_ts", "last_ts", "findings", "score", "completeness"), 1)
+    return row | numbers | {"ts": START + seq, "seq": seq, "incident": name, "state": state, "peers": "[]", "subject": node}
+
+
+def record(archive: Archive, who: Identity, *rows: dict[str, Any]) -> None:
+    with Archive(archive.path) as opened:
+        recorder = Recorder(opened)
+        batch = Incident.build(who, {name: [r[name] for r in rows] for name in rows[0]})
+        recorder.add(who, {"incident": batch})
+        recorder.close()
+
+
+def test_open_incidents_are_those_whose_newest_row_says_so(archive: Archive) -> None:
+    """Of the node that is asked for only, the newest row of each, over runs; resolved ones are left out, reopened ones are in."""
+    assert open_incidents(archive.path, "alice") == []
+    early, late = Identity("alice", 100, "detect"), Identity("alice", 200, "detect")
+    record(archive, early, *(incident(n, "open", i) for i, n in enumerate(["goes on", "ends", "ends later", "comes back"])))
+    record(archive, early, incident("ends", "resolved", 4), incident("comes back", "resolved", 5))
+    record(
+        archive, late, incident("ends later", "resolved", 0), incident("comes back", "open", 1), incident("goes on", "updated", 2)
+    )
+    record(archive, Identity("bob", 300, "detect"), incident("of another", "open", 0, "bob"))
+    found = open_incidents(archive.path, "alice")
+    assert {(r["incident"], r["state"], r["session"]) for r in found} == {
+        ("goes on", "updated", 200),
+        ("comes back", "open", 200),
+    }
+    assert [r["ts"] for r in found] == sorted(r["ts"] for r in found)
