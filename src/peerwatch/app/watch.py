@@ -123,7 +123,7 @@ class Watch:
         for chunk in chunks:
             pipeline = self._pipeline(chunk.identity.node)
             outcome = pipeline.feed(chunk)
-            self._marks[chunk.identity.node] = max(chunk.watermark, self._marks.get(chunk.identity.node, 0))
+            self._marks[chunk.identity.node] = chunk.watermark
             self.recorder.add(chunk.identity, outcome.rows, chunk.position)
             self._record(pipeline, outcome)
             if chunk.ended:

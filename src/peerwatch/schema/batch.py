@@ -86,8 +86,8 @@ class Batch:
 
     `events` are the times (ns) of the source's events in their order of arrival; `event_of[table]` says, for each row of that
     table, which event it came from, and never decreases. The detector runner cuts at whole seconds by these two, so what
-    detectors find does not depend on how rows were batched. `watermark` (ns) never goes back: rows with an earlier time
-    have been delivered, as far as the source can know.
+    detectors find does not depend on how rows were batched. `watermark` (ns) never goes back, but where a `loss` row of
+    kind clock says that the wall clock did: rows with an earlier time have been delivered, as far as the source can know.
     """
 
     identity: Identity

@@ -23,7 +23,8 @@ class Chunk:
     """What one `read` gives for one node: messages, finished rows of tables, or both; possibly nothing but a later watermark.
 
     `events` are the times of all events in order of arrival; `message_events` and `row_events[table]` say which event each
-    message and row is. `position` is what the source needs to go on after this chunk (JSON-able, small).
+    message and row is. `position` is what the source needs to go on after this chunk (JSON-able, small). The watermark never goes
+    back, but for a chunk with a `loss` row of kind clock, which says that the wall clock was set back.
     """
 
     identity: Identity

@@ -20,6 +20,7 @@ from peerwatch.schema.tables.connection import Connection
 from peerwatch.schema.tables.mempool import Mempool
 from peerwatch.schema.tables.utxocache import Utxocache
 from peerwatch.sources.usdt.probes import DESCRIBED, DESCRIBED_BODY, HEADER, PROBES, UNREADABLE
+from peerwatch.wire.layout import fields
 from peerwatch.wire.raw import RawMessages, TypeNames, printable
 
 NETWORKS = ("unroutable", "ipv4", "ipv6", "onion", "i2p", "cjdns", "internal")
@@ -37,8 +38,7 @@ _MESSAGES = (_NUMBER["net:inbound_message"], _NUMBER["net:outbound_message"])
 
 def headers(buf: Array, offsets: Array) -> Array:
     """The headers of records at `offsets`, as a structured array of probes.HEADER."""
-    windows = np.lib.stride_tricks.sliding_window_view(buf, HEADER.itemsize)
-    return np.asarray(windows[offsets].view(HEADER)[:, 0])
+    return fields(buf, offsets, HEADER)
 
 
 @dataclass(slots=True)

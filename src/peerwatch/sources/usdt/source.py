@@ -225,17 +225,15 @@ class UsdtSource:
     def _read(self, *, due: bool) -> Sequence[Chunk]:
         step = self._clock.update()
         now = self._clock.now()
-        self._facts()
-        self._take_records()
         utc = now + self._clock.offset
-        if step:
-            for traced in self._traced.values():
-                traced.made.loss("clock", f"The wall clock stepped by {step / 1e6:.0f} ms.", (utc, utc))
+        self._facts()
+        # Said before anything that has the new time.
+        chunks = [t.clock_stepped(step, utc, self._handed_over) for t in self._traced.values()] if step else []
+        self._take_records()
         self._account(utc, due=due)
         if due:
             self._second = now
         newest = {t.identity.node: t for t in sorted(self._traced.values(), key=lambda t: t.order)}
-        chunks = []
         for identity, traced in list(self._traced.items()):
             succeeded = newest[identity.node] is not traced
             over = succeeded and traced.is_over and self._drained

@@ -102,6 +102,16 @@ class Traced:
         ts = head["ts"].astype(np.int64) + utc_offset
         self._records = (self._reader.read(buf, offsets, head, utc_offset), ts)
 
+    def clock_stepped(self, step: int, utc: int, ring: int) -> Chunk:
+        """The wall clock stepped by `step` ns and says `utc` now. A chunk of its own: all rows after it have the new time.
+
+        After a step back its watermark is before that of the last chunk, this once.
+        """
+        self.made.loss("clock", f"The wall clock stepped by {step / 1e6:.0f} ms.", (utc, utc))
+        if step < 0:
+            self._watermark = utc
+        return self.chunk(ring, None)
+
     def account(self, counters: Array | None, unassigned: int, utc: int) -> None:
         """Declare what BPF counted and has not been declared yet.
 
