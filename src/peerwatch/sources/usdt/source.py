@@ -106,6 +106,12 @@ class UsdtSource:
         """Records that wait for a process to be told."""
         self._skipped: list[_Batch] = []
         """Records to be passed over, when it is known whose they all are; their bytes are not kept."""
+        self._sent_before = self._slots.live["sent"].astype(np.int64)
+        """Records in the ring so far, by slot; read before the next line, so that these are all in front of it."""
+        self._before: int | None = self._ring.produced
+        """Ring position up to which there may be records that a former watcher gave up; None once that is settled."""
+        self._handled_since: dict[int, int] = {}
+        """Records handed over since that lay behind that position, by slot."""
         self._handed_over = self._ring.position
         self._drained = True
         """Whether the last read took all that was there."""
@@ -230,6 +236,7 @@ class UsdtSource:
         # Said before anything that has the new time.
         chunks = [t.clock_stepped(step, utc, self._handed_over) for t in self._traced.values()] if step else []
         self._take_records()
+        self._settle(utc)
         self._account(utc, due=due)
         if due:
             self._second = now
@@ -268,6 +275,21 @@ class UsdtSource:
                 buf, offsets, head, _ = _fresh(batch, slot, traced)
                 if len(offsets):
                     traced.records(buf, offsets, head, self._clock.offset)
+                if self._before is not None:
+                    behind = int((batch.start + offsets > self._before).sum())
+                    self._handled_since[slot] = self._handled_since.get(slot, 0) + behind
+
+    def _settle(self, utc: int) -> None:
+        """Once what was in the ring at the start has been read: say what of each process is neither here nor in the archive."""
+        if self._before is None or self._handed_over < self._before:
+            return
+        for slot, traced in self._by_slot.items():
+            if traced is not None:
+                lost = int(self._sent_before[slot]) - (traced.handled - self._handled_since.get(slot, 0))
+                if lost > 0:
+                    traced.given_up(lost, utc)
+        self._before = None
+        self._handled_since.clear()
 
     def _unknown(self, batch: _Batch) -> list[int]:
         """Slots of records of which it is not known whose they are; the tracer is asked."""
@@ -312,6 +334,7 @@ class UsdtSource:
                     ts = head["ts"].astype(np.int64) + self._clock.offset
                     span = (int(ts.min()), int(ts.max()))
                     traced.made.loss("dropped", reason, span, count=len(head), nbytes=int(head["size"].sum()))
+                    traced.handled += len(head)
         if self._skipped:
             self._skipped.clear()
             self._handed_over = self._ring.position

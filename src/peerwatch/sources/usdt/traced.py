@@ -42,6 +42,8 @@ class Traced:
         """Where BPF counts for it; None while it has fired nothing."""
         self.recorded_to = int(recorded.get("ring", 0))
         """Ring position up to which its records are in the archive."""
+        self.handled = int(recorded.get("handled", 0))
+        """Records of it that were handed over, or passed over and said."""
         self.gone = bool(recorded.get("gone", False))
         """Whether the process has ended; what it fired may still come."""
         self.made = MadeRows(identity.node, identity.session, int(recorded.get("made", 0)))
@@ -100,6 +102,7 @@ class Traced:
     def records(self, buf: Array, offsets: Array, head: Array, utc_offset: int) -> None:
         """Records of this process, in order of arrival; a chunk must be taken before the next ones come."""
         ts = head["ts"].astype(np.int64) + utc_offset
+        self.handled += len(head)
         self._records = (self._reader.read(buf, offsets, head, utc_offset), ts)
 
     def clock_stepped(self, step: int, utc: int, ring: int) -> Chunk:
@@ -111,6 +114,12 @@ class Traced:
         if step < 0:
             self._watermark = utc
         return self.chunk(ring, None)
+
+    def given_up(self, count: int, utc: int) -> None:
+        """Records that a watcher before this one took from the ring, could not record, and did not live to tell of."""
+        reason = "A watcher ended before it could tell that these could not be recorded; most likely the disk was full."
+        self.made.loss("dropped", reason, (min(self._accounted_at, utc), utc), count=count)
+        self.handled += count
 
     def account(self, counters: Array | None, unassigned: int, utc: int) -> None:
         """Declare what BPF counted and has not been declared yet.
@@ -201,6 +210,7 @@ class Traced:
         return {
             "ring_session": self._ring_session,
             "ring": self.recorded_to,
+            "handled": self.handled,
             "fact": self._fact,
             "general": self._general,
             "introduced": self._introduced,

@@ -249,6 +249,36 @@ def test_exactly_once_over_a_crash(tracer: HandTracer, watcher: Watcher, ending:
     assert [r["event"] for t, r in watcher.rows if t == "node"] == ["started", "started"]
 
 
+@pytest.mark.parametrize("told_before", [True, False])
+def test_what_a_watcher_took_and_could_not_record_is_said_by_the_next(
+    tracer: HandTracer,
+    watcher: Watcher,
+    told_before: bool,  # noqa: FBT001
+) -> None:
+    """On a full disk rows are given up and the ring goes on; killed before it could tell, the next one counts them, once."""
+    tracer.process(1, session=1)
+    tracer.tell()
+    if told_before:
+        for _ in range(5):
+            tracer.fire(1)
+        watcher.settle()
+    for _ in range(7):
+        tracer.fire(1)
+    watcher.read()
+    watcher.pending.clear()  # not recorded …
+    watcher.source.commit()  # … but forgotten
+    for _ in range(3):
+        tracer.fire(1)
+    after = watcher.crash()
+    tracer.fire(1)
+    after.settle()
+    again = after.crash()
+    again.settle()
+    lost = [(r["kind"], r["count"]) for r in of(again, "loss")]
+    assert lost == [("dropped", 7)]
+    assert len(seqs(again)) == (5 if told_before else 0) + 4
+
+
 def test_a_position_in_another_ring_means_nothing(tracer: HandTracer) -> None:
     """What was recorded under an earlier load of the BPF program neither hides records nor losses of this one."""
     who = Identity("alice", LOADED + 1, "usdt")
