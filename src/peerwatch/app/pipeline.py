@@ -71,15 +71,15 @@ class Pipeline:
         found = self.runner.feed(Batch(chunk.identity, chunk.watermark, rows, chunk.events, event_of))
         if len(chunk.messages):
             rows["rate"] = rates(chunk.identity, rows["message"])
-        return Outcome(rows, self._told(found, self.runner.second))
+        return Outcome(rows, self._told(found, self.runner.elapsed))
 
     def finish(self) -> Outcome:
         """The sources have ended: the last second is over."""
         found = self.runner.finish()
-        return Outcome({}, self._told(found, self.runner.second))
+        return Outcome({}, self._told(found, self.runner.elapsed))
 
-    def _told(self, found: list[Detected], second: int) -> dict[str, pa.RecordBatch]:
-        changed = self.book.take(found, second)
+    def _told(self, found: list[Detected], elapsed: int) -> dict[str, pa.RecordBatch]:
+        changed = self.book.take(found, elapsed)
         tables = {}
         if found:
             tables["finding"] = self._alerts.findings(found)

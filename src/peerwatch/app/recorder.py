@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from peerwatch.schema.table import Identity
 from peerwatch.store import layout
@@ -22,10 +23,14 @@ from peerwatch.store.archive import Archive
 from peerwatch.store.errors import NotRecordingError
 from peerwatch.store.journal import Journal, resume
 from peerwatch.store.writer import Writer
+from peerwatch.wire.registry import all_dissectors
 
 FLUSH_BYTES = 8 << 20
 """Rows held in memory at most before they are written, whatever the time. What a source reads at once when it is behind is about
 that much: written by itself it is still in the processor's cache, and need not be copied to be joined with more."""
+
+_DERIVED = {d.table.name for d in all_dissectors()} | {"rate", "finding", "incident"}
+"""Tables whose rows are made of other rows; those of all others are events of their source."""
 
 TURN, FORMER = "turn", "former"
 """Counters of a commit: how many sessions were current before this one, and their positions by session."""
@@ -44,11 +49,12 @@ class Gathered:
 
 @dataclass(frozen=True, slots=True)
 class Unrecorded:
-    """Rows that could not be written, and why."""
+    """What could not be written, and why: `events` of the source, the `bytes` of all their rows, and the time they are of."""
 
     identity: Identity
-    rows: int
+    events: int
     bytes: int
+    span: tuple[int, int]
     reason: str
 
 
@@ -109,8 +115,7 @@ class Recorder:
             try:
                 self._write(identity, tables, gathered.position)
             except NotRecordingError as error:
-                lost = tables.values()
-                refused.append(Unrecorded(identity, sum(t.num_rows for t in lost), sum(t.nbytes for t in lost), str(error)))
+                refused.append(_unrecorded(identity, tables, str(error)))
         self._gathered.clear()
         self._held = 0
         for identity in self._ended:
@@ -173,6 +178,13 @@ class _Last:
     identity: Identity
     position: Mapping[str, Any]
     counters: Mapping[str, Any]
+
+
+def _unrecorded(identity: Identity, tables: Mapping[str, pa.RecordBatch], reason: str) -> Unrecorded:
+    own = {name: batch for name, batch in tables.items() if name not in _DERIVED}
+    times = [pc.min_max(batch.column("ts")).as_py() for batch in tables.values()]
+    span = min(t["min"] for t in times), max(t["max"] for t in times)
+    return Unrecorded(identity, sum(b.num_rows for b in own.values()), sum(b.nbytes for b in tables.values()), span, reason)
 
 
 def _turn(last: _Last) -> int:

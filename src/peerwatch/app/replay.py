@@ -80,8 +80,8 @@ class _Fresh:
         return chunks
 
 
-def replay(task: Replay, sinks: list[Sink], observer: Observer | None = None) -> int:
-    """Replay into the archive. Returns the number of rows recorded.
+def replay(task: Replay, sinks: list[Sink], observer: Observer | None = None) -> tuple[int, int]:
+    """Replay into the archive. Returns the number of rows recorded, and of events that could not be.
 
     Raises:
         as `open_source`; ArchiveError also when the archive cannot be written, or has what is replayed already.
@@ -91,4 +91,4 @@ def replay(task: Replay, sinks: list[Sink], observer: Observer | None = None) ->
             archive, Settings(archive.inventory_key, time.time_ns(), task.options, clock=time.monotonic_ns), sinks, observer
         )
         loop.run([_Fresh(source, archive.path)])
-        return loop.recorder.rows
+        return loop.recorder.rows, loop.unrecorded

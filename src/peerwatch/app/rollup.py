@@ -13,6 +13,7 @@ from peerwatch.schema.batch import SECOND, Rows
 from peerwatch.schema.table import Identity
 from peerwatch.schema.tables.rate import Rate
 from peerwatch.stats.grouping import group
+from peerwatch.wire.columns import labels
 
 
 def rates(identity: Identity, messages: pa.RecordBatch) -> pa.RecordBatch:
@@ -35,7 +36,7 @@ def rates(identity: Identity, messages: pa.RecordBatch) -> pa.RecordBatch:
             "seq": rows["seq"][first],
             "width": np.ones(n, np.int32),
             "inbound": rows["inbound"][first],
-            "type": pa.DictionaryArray.from_arrays(pa.array(codes[first].astype(np.int16)), pa.array(names)),
+            "type": labels(codes[first], names),
             "messages": np.bincount(back, minlength=n).astype(np.int64),
             "bytes": np.bincount(back, weights=rows["size"], minlength=n).astype(np.int64),
             "errors": errors.astype(np.int64),

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from peerwatch.alerts.incident import NEWEST_FIRST
 from peerwatch.app.pipeline import Pipeline
 from peerwatch.schema.batch import SECOND
 from peerwatch.store.query import Query
@@ -24,11 +26,15 @@ EVERY_NS = SECOND
 SHARE = 100
 """… and take at most one part of so many of the time."""
 
-_OPEN = """
-SELECT * FROM incident WHERE node = '{node}'
-QUALIFY row_number() OVER (PARTITION BY incident ORDER BY session DESC, seq DESC) = 1 AND state <> 'resolved'
+AHEAD_S, BEHIND_S = 60, 86_400
+"""A snapshot further from the present than this is none to go on from: the clock was set back meanwhile, and detection would
+wait for it to catch up; or what it knows is of another day."""
+
+_OPEN = f"""
+SELECT * FROM incident WHERE node = '{{node}}'
+QUALIFY row_number() OVER (PARTITION BY incident ORDER BY {NEWEST_FIRST}) = 1 AND state <> 'resolved'
 ORDER BY ts
-"""
+"""  # noqa: S608 - names of nodes are plain
 
 
 def open_incidents(archive: Path, node: str) -> list[dict[str, Any]]:
@@ -39,20 +45,27 @@ def open_incidents(archive: Path, node: str) -> list[dict[str, Any]]:
 class Snapshots:
     """Snapshots of the detectors of every node, a file each."""
 
-    def __init__(self, archive: Path, clock: Callable[[], int]) -> None:
-        """Keep them inside the archive; `clock` is monotonic, ns."""
+    def __init__(self, archive: Path, clock: Callable[[], int], utc: Callable[[], int] = time.time_ns) -> None:
+        """Keep them inside the archive; `clock` is monotonic, ns, and `utc` the wall clock."""
         self._folder = archive / FOLDER
         self._clock = clock
+        self._utc = utc
         self._next = 0
 
     def load(self, pipeline: Pipeline) -> bool:
         """Let a pipeline go on from its snapshot.
 
         Returns:
-            Whether there was one that fits. If not, the pipeline may have taken up a part of it, and is to be thrown away.
+            Whether there was one that fits the detectors and the time. If not, the pipeline may have taken up a part of it, and
+            is to be thrown away.
         """
+        now = self._utc() // SECOND
         try:
-            pipeline.runner.restore(json.loads(self._path(pipeline).read_bytes()))
+            state = json.loads(self._path(pipeline).read_bytes())
+            ahead = (state["second"] or now) - now
+            if not -BEHIND_S <= ahead <= AHEAD_S:
+                return False
+            pipeline.runner.restore(state)
         except Exception:  # noqa: BLE001 - whatever stands in the file, and whatever a detector makes of it
             return False
         return True

@@ -30,7 +30,12 @@ FLUSH_NS = SECOND
 """Rows are written at least this often."""
 
 POLL_S = 0.1
-"""Pause when no source has anything: what happens is seen at most this much later."""
+"""Pause when no source has anything to speak of: what happens is seen at most this much later."""
+
+LITTLE = 256 << 10
+"""Bytes of messages up to which a source had little to say: it need not be asked again at once. A round costs some milliseconds
+however few messages it brings, and while it goes on a node says a few more.
+"""
 
 MOST_WAITING = 256
 """Batches of incidents that wait for a sink which does not work at the moment; then the oldest are dropped."""
@@ -55,7 +60,7 @@ class _Unsaid:
 
     first_ts: int
     last_ts: int = 0
-    rows: int = 0
+    events: int = 0
     bytes: int = 0
     reason: str = ""
 
@@ -69,6 +74,8 @@ class Watch:
         """Prepare; sources are given to `run`, because some want to know positions first (`recorder.position`)."""
         self.recorder = Recorder(archive)
         self.pipelines: dict[str, Pipeline] = {}
+        self.unrecorded = 0
+        """Events that could not be recorded."""
         self._settings = settings
         self._sinks = [(sink, deque[pa.RecordBatch](maxlen=MOST_WAITING)) for sink in sinks]
         self._observer = observer
@@ -108,14 +115,14 @@ class Watch:
             self.recorder.close()
 
     def _round(self, running: list[Source]) -> bool:
-        """Read every source once, and take those that have ended out of the list. Returns whether nothing came."""
+        """Read every source once, and take those that have ended out of the list. Returns whether little came."""
         idle = True
         for source in list(running):
             chunks = source.read()
             if chunks is None:
                 running.remove(source)
                 continue
-            idle &= not any(len(c.messages) or c.rows for c in chunks)
+            idle &= not any(len(c.messages.buf) > LITTLE or c.rows for c in chunks)
             self._take(chunks)
         return idle
 
@@ -184,11 +191,13 @@ class Watch:
         """Detection hears at once that rows could not be recorded; the archive, when it can be written again."""
         node = lost.identity.node
         mark = self._marks[node]
-        unsaid = self._unsaid.setdefault(node, _Unsaid(mark - FLUSH_NS))
-        unsaid.last_ts, unsaid.reason = mark, lost.reason
-        unsaid.rows += lost.rows
+        first, last = lost.span
+        self.unrecorded += lost.events
+        unsaid = self._unsaid.setdefault(node, _Unsaid(first))
+        unsaid.first_ts, unsaid.last_ts, unsaid.reason = min(unsaid.first_ts, first), max(unsaid.last_ts, last), lost.reason
+        unsaid.events += lost.events
         unsaid.bytes += lost.bytes
-        heard = self._loss(node, _Unsaid(mark - FLUSH_NS, mark, lost.rows, lost.bytes, lost.reason))
+        heard = self._loss(node, _Unsaid(first, last, lost.events, lost.bytes, lost.reason))
         at = np.zeros(1, np.int64)
         chunk = Chunk(
             self._identity(node), mark, RawMessages.none(), np.array([mark]), np.zeros(0, np.int64), {"loss": heard}, {"loss": at}
@@ -201,6 +210,6 @@ class Watch:
 
     def _loss(self, node: str, unsaid: _Unsaid) -> pa.RecordBatch:
         row = {"kind": "dropped", "probe": NOT_RECORDED, "first_ts": unsaid.first_ts, "last_ts": unsaid.last_ts}
-        row |= {"ts": unsaid.last_ts, "seq": self._said.get(node, 0), "count": unsaid.rows, "bytes": unsaid.bytes}
+        row |= {"ts": unsaid.last_ts, "seq": self._said.get(node, 0), "count": unsaid.events, "bytes": unsaid.bytes}
         row["reason"] = f"{unsaid.reason[:1].upper()}{unsaid.reason[1:]}."
         return Loss.build(self._identity(node), {name: [value] for name, value in row.items()})

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from peerwatch.alerts.incident import NEWEST_FIRST
 from peerwatch.cli import options
 from peerwatch.cli.main import fail
 from peerwatch.detect.visible import visible
@@ -22,7 +23,7 @@ COLUMNS = (
 )
 NEWEST = f"""
 SELECT {COLUMNS} FROM incident
-QUALIFY row_number() OVER (PARTITION BY node, incident ORDER BY session DESC, seq DESC) = 1
+QUALIFY row_number() OVER (PARTITION BY node, incident ORDER BY {NEWEST_FIRST}) = 1
 ORDER BY first_ts, incident
 """  # noqa: S608 - no value goes into it
 """The present state of every incident: its newest row."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
 import click
 
 from peerwatch.app.config import ConfigError, load
+from peerwatch.app.outlet import Outlet
 from peerwatch.app.replay import Replay, replay
 from peerwatch.app.view import RateLine
 from peerwatch.cli import options
@@ -34,7 +36,7 @@ class Speed(click.ParamType[float | None]):
             number = float(str(value))
         except ValueError:
             number = 0.0
-        if number <= 0:
+        if not 0 < number < math.inf:
             self.fail(f"{value!r} is neither a positive number nor max", param, ctx)
         return number
 
@@ -58,7 +60,13 @@ def command(*, source: Path, archive: Path, config: Path | None, speed: float | 
     """
     try:
         task = Replay(source, archive, speed, node, load(config).detect)
-        rows = replay(task, [] if quiet else [Terminal(sys.stdout)], None if quiet else RateLine(sys.stderr, VIEW_S))
+        out = Outlet(sys.stdout, lossless=True)
+        rows, lost = replay(task, [] if quiet else [Terminal(out)], None if quiet else RateLine(sys.stderr, VIEW_S))
+        out.close()
     except (ArchiveError, CaptureError, ConfigError, FolderError) as error:
         raise fail(str(error)) from error
+    if lost:
+        raise fail(
+            f"{lost} events could not be recorded in {archive}; see table loss for why, make room, and replay into a new archive"
+        )
     click.echo(f"{rows} rows recorded in {archive}")

@@ -106,11 +106,11 @@ def main(folder: Path) -> None:
         "kept": len(source.kept & recorded) == len(source.kept),
         "lost": len(source.lost),
         "lost and recorded": len(source.lost & recorded),
-        "given up": sum(lost.rows for lost in Counting.refused),
+        "given up": sum(lost.events for lost in Counting.refused),
         "said": sum(r["count"] for r in losses),
         "bytes said": sum(r["bytes"] for r in losses) == sum(lost.bytes for lost in Counting.refused),
         "numbers": [r["seq"] for r in losses] == list(range(len(losses))),
-        "times": [FULL_FROM - 60 * SECOND < r["first_ts"] <= r["last_ts"] < FULL_UNTIL + 60 * SECOND for r in losses],
+        "times": [FULL_FROM - 60 * SECOND <= r["first_ts"] <= r["last_ts"] < FULL_UNTIL + 60 * SECOND for r in losses],
         "reasons": sorted({r["reason"] for r in losses}),
         "alerts": sorted({r["kind"] for r in sink.rows if FULL_FROM <= r["ts"] < FULL_UNTIL}),
     }

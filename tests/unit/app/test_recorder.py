@@ -13,6 +13,7 @@ from peerwatch.app import recorder as module
 from peerwatch.app.recorder import MOST_FORMER, Recorder, joined
 from peerwatch.schema.table import Identity
 from peerwatch.schema.tables.connection import Connection
+from peerwatch.schema.tables.node import Node
 from peerwatch.schema.tables.ping import Ping
 from peerwatch.store import wal
 from peerwatch.store.archive import Archive
@@ -179,15 +180,18 @@ def full_disk(*_args: Any, **_kwargs: Any) -> None:
 
 
 def test_what_cannot_be_written_is_given_up_and_told(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With its number and bytes, for each identity; the rows of before stay, and the next ones are written again."""
+    """With its events (not the rows made of them) and bytes, for each identity; what was there stays, and writing goes on."""
     recorder = Recorder(archive)
     recorder.add(FIRST, {"ping": pings(FIRST, 0)}, {"at": 1})
     recorder.flush()
     with monkeypatch.context() as patch:
         patch.setattr(wal.Segment, "append", full_disk)
-        recorder.add(FIRST, {"ping": pings(FIRST, 1, 2)}, {"at": 3})
+        seen = Node.build(FIRST, {"ts": [5, 9, 7], "seq": [1, 2, 3], "event": ["found"] * 3})
+        recorder.add(FIRST, {"ping": pings(FIRST, 1, 2), "node": seen}, {"at": 3})
         (lost,) = recorder.flush()
-    assert (lost.identity, lost.rows, lost.bytes) == (FIRST, 2, pings(FIRST, 1, 2).nbytes)
+    assert (lost.identity, lost.events, lost.bytes) == (FIRST, 3, pings(FIRST, 1, 2).nbytes + seen.nbytes)
+    times = [*seen["ts"].to_pylist(), *pings(FIRST, 1, 2)["ts"].to_pylist()]
+    assert lost.span == (min(times), max(times))
     assert "disk of the archive is full" in lost.reason
     assert recorder.position(FIRST) == {"at": 1}
     recorder.add(FIRST, {"ping": pings(FIRST, 3)}, {"at": 4})

@@ -5,26 +5,27 @@ from __future__ import annotations
 import json
 
 import pytest
+from tests.unit.cli.conftest import Command
 
 from peerwatch.cli.detectors import facts
 from peerwatch.detect.registry import all_detectors
 
 
-def test_all_detectors(peerwatch) -> None:
+def test_all_detectors(peerwatch: Command) -> None:
     """One line each, with what it recognizes and the rows of the catalogue."""
-    shown = peerwatch("detectors").output.splitlines()
+    shown = peerwatch("detectors").out.splitlines()
     for line, (name, detector) in zip(shown, all_detectors().items(), strict=True):
         assert line.split()[0] == name
         assert line.endswith(f"{detector.title} ({', '.join(detector.catalogue)})")
 
 
 @pytest.mark.parametrize("name", all_detectors())
-def test_one_detector(peerwatch, name: str) -> None:
+def test_one_detector(peerwatch: Command, name: str) -> None:
     """Everything that it declares: findings with advice, options with unit and basis, tables, references."""
     detector = all_detectors()[name]
-    shown = peerwatch("detectors", name).output
+    shown = peerwatch("detectors", name).out
     for kind in detector.kinds:
-        assert f"  {kind.name} ({kind.severity.value}): {kind.meaning}\n    {kind.advice}\n" in shown
+        assert f"  {kind.name} ({kind.severity.value}): {kind.meaning} {kind.normal}\n    {kind.advice}\n" in shown
     for option, declared in detector.options.items():
         assert f"  {option} = {declared.default:g} {declared.unit}: {declared.doc} Basis: {declared.basis}\n" in shown
     for table, columns in detector.reads.items():
@@ -34,9 +35,9 @@ def test_one_detector(peerwatch, name: str) -> None:
     assert f"[detect.{name}]" in shown
 
 
-def test_json(peerwatch) -> None:
+def test_json(peerwatch: Command) -> None:
     """The same as values, one detector a line."""
-    rows = [json.loads(line) for line in peerwatch("detectors", "--json").output.splitlines()]
+    rows = [json.loads(line) for line in peerwatch("detectors", "--json").out.splitlines()]
     assert rows == [facts(detector) for detector in all_detectors().values()]
     name = rows[0]["detector"]
-    assert [json.loads(line) for line in peerwatch("detectors", name, "--json").output.splitlines()] == rows[:1]
+    assert [json.loads(line) for line in peerwatch("detectors", name, "--json").out.splitlines()] == rows[:1]

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.unit.cli.conftest import Command
 
 import peerwatch as package
 from peerwatch import cli
@@ -24,10 +25,10 @@ def run(*arguments: object, **more: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, check=False, **more)  # type: ignore[call-overload]
 
 
-def test_the_summaries_are_of_the_verbs_that_there_are(peerwatch) -> None:
+def test_the_summaries_are_of_the_verbs_that_there_are(peerwatch: Command) -> None:
     """`--help` lists each module once, with a sentence, and no other."""
     assert sorted(SUMMARIES) == VERBS
-    shown = peerwatch("--help").output
+    shown = peerwatch("--help").out
     for verb, summary in SUMMARIES.items():
         assert re.search(rf"^  {verb} +{re.escape(summary)}$", shown, re.MULTILINE)
         assert summary[0].isupper()
@@ -35,13 +36,13 @@ def test_the_summaries_are_of_the_verbs_that_there_are(peerwatch) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_help_with_an_example(peerwatch, verb: str) -> None:
+def test_every_verb_has_help_with_an_example(peerwatch: Command, verb: str) -> None:
     """Both forms of the option; the example begins with the very verb, and every option has a sentence."""
     result = peerwatch(verb, "--help")
-    assert result.exit_code == 0
-    assert result.output == peerwatch(verb, "-h").output
-    assert re.search(rf"Examples?:\s+peerwatch {verb}\b", result.output)
-    options = result.output.split("Options:\n", 1)[1]
+    assert result.status == 0
+    assert result.out == peerwatch(verb, "-h").out
+    assert re.search(rf"Examples?:\s+peerwatch {verb}\b", result.out)
+    options = result.out.split("Options:\n", 1)[1]
     for block in re.split(r"\n  (?=-)", options.split("\n\n")[0]):
         assert re.search(r"\s{2,}\S|\n\s+\S", block.strip()), block
 
@@ -78,12 +79,12 @@ def test_help_is_fast() -> None:
     ],
     ids=lambda v: " ".join(v) if isinstance(v, list) else "",
 )
-def test_wrong_usage_is_status_two(peerwatch, arguments: list[str], complaint: str) -> None:
+def test_wrong_usage_is_status_two(peerwatch: Command, arguments: list[str], complaint: str) -> None:
     """What cannot be meant is said with the way to the help."""
     result = peerwatch(*arguments)
-    assert result.exit_code == 2
-    assert complaint in result.output
-    assert "Try 'peerwatch" in result.output
+    assert result.status == 2
+    assert complaint in result.err
+    assert "Try 'peerwatch" in result.err
 
 
 def bad_config(tmp_path: Path) -> Path:
@@ -113,12 +114,12 @@ def bad_config(tmp_path: Path) -> Path:
     ],
     ids=lambda v: " ".join(v[:2]) if isinstance(v, list) else "",
 )
-def test_what_fails_is_status_one_and_one_line(peerwatch, tmp_path: Path, arguments: list[str], complaint: str) -> None:
+def test_what_fails_is_status_one_and_one_line(peerwatch: Command, tmp_path: Path, arguments: list[str], complaint: str) -> None:
     """On standard error, without a traceback, and nothing on standard output."""
     names = {"tmp": tmp_path, "bad": bad_config(tmp_path)}
     result = peerwatch(*(a.format(**names) for a in arguments))
-    assert (result.exit_code, result.stdout) == (FAILED, "")
-    assert re.fullmatch(rf"Error: .*{re.escape(complaint)}.*\n", result.stderr)
+    assert (result.status, result.out) == (FAILED, "")
+    assert re.fullmatch(rf"Error: .*{re.escape(complaint)}.*\n", result.err)
 
 
 def test_statuses_of_the_real_command(attacked: Path, tmp_path: Path) -> None:
@@ -132,8 +133,8 @@ def test_statuses_of_the_real_command(attacked: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", ["table", "json", "csv", "parquet"])
 def test_nobody_reads_the_output(attacked: Path, form: str) -> None:
     """A closed pipe ends the command quietly, with status 1."""
-    query = "SELECT * FROM message, (SELECT * FROM range(100))"
-    command = [*COMMAND, "sql", query, "--archive", str(attacked), "--format", form, "--rows", "1000000"]
+    query = "SELECT * FROM message, range(20)"
+    command = [*COMMAND, "sql", query, "--archive", str(attacked), "--format", form, "--rows", "100000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=False) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -28,7 +28,7 @@ def test_a_capture_needs_no_rights(tmp_path: Path) -> None:
         "--archive",
         str(tmp_path / "archive"),
         "--for",
-        "4",
+        "1",
     ]
     for _ in range(2):
         assert subprocess.run(command, check=False, capture_output=True, timeout=60).returncode == 0
@@ -51,7 +51,7 @@ def test_a_capture_that_is_none(tmp_path: Path) -> None:
         "--archive",
         str(tmp_path / "archive"),
         "--for",
-        "4",
+        "1",
     ]
     ran = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 1

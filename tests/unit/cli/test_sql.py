@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.unit.cli.conftest import Command
 
 KINDS = """
 SELECT 1 AS whole, 1.5 AS part, sum(x) AS total, 'te"xt' AS text, '\\x01'::BLOB AS bytes, [1, 2] AS list, {'a': 1.5} AS struct,
@@ -18,9 +19,9 @@ FROM (VALUES (9223372036854775807), (9223372036854775807)) AS t(x)
 """
 
 
-def test_json(peerwatch, empty: Path) -> None:
-    """One object a line, valid JSON: numbers stay numbers however large, bytes are hexadecimal, what has no form in JSON is null."""
-    output = peerwatch("sql", KINDS, "--archive", empty, "--format", "json").output
+def test_json(peerwatch: Command, empty: Path) -> None:
+    """One object a line, valid JSON: numbers stay numbers however large, bytes are hexadecimal, what JSON cannot say is null."""
+    output = peerwatch("sql", KINDS, "--archive", empty, "--format", "json").out
 
     def refuse(text: str) -> None:
         raise AssertionError(text)
@@ -32,9 +33,9 @@ def test_json(peerwatch, empty: Path) -> None:
     }  # fmt: skip
 
 
-def test_csv(peerwatch, empty: Path) -> None:
+def test_csv(peerwatch: Command, empty: Path) -> None:
     """A header and rows; bytes as hexadecimal, lists and structures as JSON."""
-    output = peerwatch("sql", KINDS, "--archive", empty, "--format", "csv").output
+    output = peerwatch("sql", KINDS, "--archive", empty, "--format", "csv").out
     (row,) = csv.DictReader(io.StringIO(output))
     assert row == {
         "whole": "1", "part": "1.5", "total": str(2 * 9223372036854775807), "text": 'te"xt', "bytes": "01", "list": "[1, 2]",
@@ -42,46 +43,46 @@ def test_csv(peerwatch, empty: Path) -> None:
     }  # fmt: skip
 
 
-def test_parquet(peerwatch, attacked: Path) -> None:
+def test_parquet(peerwatch: Command, attacked: Path) -> None:
     """A file that any Parquet reader takes, with the types of the archive."""
     result = peerwatch("sql", "SELECT ts, peer, type FROM message ORDER BY ts", "--archive", attacked, "--format", "parquet")
-    table = pq.read_table(io.BytesIO(result.stdout_bytes))
+    table = pq.read_table(io.BytesIO(result.raw))
     assert table.schema.types == [pa.int64(), pa.int64(), pa.string()]
     assert table.num_rows > 1000
     assert table["ts"].to_pylist() == sorted(table["ts"].to_pylist())
 
 
-def test_the_table_is_for_looking(peerwatch, attacked: Path) -> None:
+def test_the_table_is_for_looking(peerwatch: Command, attacked: Path) -> None:
     """Numbers to the right, at most so many rows, and how many more there are."""
     query = "SELECT type, count(*) AS n FROM message GROUP BY type ORDER BY n DESC, type"
-    whole = peerwatch("sql", query, "--archive", attacked, "--format", "json").output.splitlines()
-    shown = peerwatch("sql", query, "--archive", attacked, "--rows", 2).output.splitlines()
+    whole = peerwatch("sql", query, "--archive", attacked, "--format", "json").out.splitlines()
+    shown = peerwatch("sql", query, "--archive", attacked, "--rows", 2).out.splitlines()
     assert shown[0].split() == ["type", "n"]
     assert len({len(line) for line in shown[:4]}) == 1
     assert [tuple(line.split()) for line in shown[2:4]] == [(json.loads(w)["type"], str(json.loads(w)["n"])) for w in whole[:2]]
     assert shown[4] == f"… and {len(whole) - 2} more rows (--rows)"
-    assert len(peerwatch("sql", query, "--archive", attacked).output.splitlines()) == len(whole) + 2
+    assert len(peerwatch("sql", query, "--archive", attacked).out.splitlines()) == len(whole) + 2
 
 
-def test_columns_of_one_name_are_all_shown(peerwatch, empty: Path) -> None:
+def test_columns_of_one_name_are_all_shown(peerwatch: Command, empty: Path) -> None:
     """As in a join of a table with itself."""
-    assert peerwatch("sql", "SELECT 1 AS a, 2 AS a", "--archive", empty).output.splitlines()[2].split() == ["1", "2"]
+    assert peerwatch("sql", "SELECT 1 AS a, 2 AS a", "--archive", empty).out.splitlines()[2].split() == ["1", "2"]
 
 
-def test_nothing_is_a_table_too(peerwatch, attacked: Path) -> None:
+def test_nothing_is_a_table_too(peerwatch: Command, attacked: Path) -> None:
     """No rows: the header alone, an empty file of each other format."""
     query = "SELECT ts, type FROM message WHERE false"
-    assert peerwatch("sql", query, "--archive", attacked).output.splitlines()[0].split() == ["ts", "type"]
-    assert peerwatch("sql", query, "--archive", attacked, "--format", "json").output == ""
-    assert peerwatch("sql", query, "--archive", attacked, "--format", "csv").output == '"ts","type"\n'
-    raw = peerwatch("sql", query, "--archive", attacked, "--format", "parquet").stdout_bytes
+    assert peerwatch("sql", query, "--archive", attacked).out.splitlines()[0].split() == ["ts", "type"]
+    assert peerwatch("sql", query, "--archive", attacked, "--format", "json").out == ""
+    assert peerwatch("sql", query, "--archive", attacked, "--format", "csv").out == '"ts","type"\n'
+    raw = peerwatch("sql", query, "--archive", attacked, "--format", "parquet").raw
     assert pq.read_table(io.BytesIO(raw)).num_rows == 0
 
 
-def test_nothing_reaches_the_terminal_unescaped(peerwatch, empty: Path) -> None:
+def test_nothing_reaches_the_terminal_unescaped(peerwatch: Command, empty: Path) -> None:
     """Neither in a value nor in the name of a column, which may be made of values."""
     query = "SELECT chr(27) || '[31m' AS \"a\x1b[2Jb\", chr(8238) AS c"
-    shown = peerwatch("sql", query, "--archive", empty).output
+    shown = peerwatch("sql", query, "--archive", empty).out
     assert "\x1b" not in shown
     assert "\u202e" not in shown
     assert "a\\x1b[2Jb" in shown
@@ -101,26 +102,26 @@ def test_nothing_reaches_the_terminal_unescaped(peerwatch, empty: Path) -> None:
         ("SELECT error('no ' || 1)", "no 1"),
     ],
 )
-def test_what_is_refused_or_wrong(peerwatch, empty: Path, query: str, complaint: str) -> None:
+def test_what_is_refused_or_wrong(peerwatch: Command, empty: Path, query: str, complaint: str) -> None:
     """One line, status 1."""
     result = peerwatch("sql", query, "--archive", empty)
-    assert result.exit_code == 1
-    assert result.stderr.count("\n") == 1
-    assert complaint in result.stderr
+    assert result.status == 1
+    assert result.err.count("\n") == 1
+    assert complaint in result.err
 
 
-def test_bounds(peerwatch, empty: Path) -> None:
+def test_bounds(peerwatch: Command, empty: Path) -> None:
     """A query that takes too long or too much is ended with a hint."""
     slow = "SELECT count(*) FROM range(100000000000) AS a(x) WHERE x % 7 = 3 AND sqrt(x) > 3"
     result = peerwatch("sql", slow, "--archive", empty, "--timeout", 0.2)
-    assert result.exit_code == 1
-    assert "took more than 0.2 s" in result.stderr
+    assert result.status == 1
+    assert "took more than 0.2 s" in result.err
     big = "SELECT list(x) FROM range(100000000) AS a(x)"
     result = peerwatch("sql", big, "--archive", empty, "--memory", 16)
-    assert result.exit_code == 1
-    assert "needs more than 16 MB" in result.stderr
+    assert result.status == 1
+    assert "needs more than 16 MB" in result.err
 
 
-def test_help_names_the_functions(peerwatch) -> None:
+def test_help_names_the_functions(peerwatch: Command) -> None:
     """Those that DuckDB does not have."""
-    assert "ip_text" in peerwatch("sql", "--help").output
+    assert "ip_text" in peerwatch("sql", "--help").out
