@@ -2,6 +2,7 @@
 # `make demo` and `make test` set up a fresh Debian 12 or Ubuntu 24.04 machine by themselves.
 
 BIN := .venv/bin
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 DEMO_OPTIONS ?= --for 60
 SOURCES := pyproject.toml requirements.lock tools/setup.sh tools/build_bpf.py \
            $(wildcard player/*.c player/*.h player/*.def player/Makefile) $(wildcard src/peerwatch/sources/usdt/*.bpf.c src/peerwatch/sources/usdt/*.h)
@@ -15,7 +16,7 @@ install: .venv/.ready  ## the command at .venv/bin/peerwatch, the BPF object, th
 	@touch $@
 
 demo: install  ## trace the player with the real kernel, see an attack and its alert
-	$(BIN)/peerwatch demo $(DEMO_OPTIONS)
+	$(AS_ROOT) $(BIN)/peerwatch demo $(DEMO_OPTIONS)
 
 check: install  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

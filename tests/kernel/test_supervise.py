@@ -280,6 +280,7 @@ def test_a_watcher_that_does_not_stop_is_ended(program: Callable[..., Program], 
     os.kill(started.pid, signal.SIGTERM)
     started.until(lambda: started.of("asked"))
     if second:
+        time.sleep(1.5)  # sooner, it would be the same wish
         os.kill(started.pid, signal.SIGINT)
     assert started.wait() == 128 + signal.SIGKILL
     assert gone(started.of("pid")[0])

@@ -45,11 +45,11 @@ def open_incidents(archive: Path, node: str) -> list[dict[str, Any]]:
 class Snapshots:
     """Snapshots of the detectors of every node, a file each."""
 
-    def __init__(self, archive: Path, clock: Callable[[], int], utc: Callable[[], int] = time.time_ns) -> None:
-        """Keep them inside the archive; `clock` is monotonic, ns, and `utc` the wall clock."""
+    def __init__(self, archive: Path, clock: Callable[[], int], utc: Callable[[], int] | None = None) -> None:
+        """Keep them inside the archive; `clock` is monotonic, ns, and `utc` the wall clock, in place of the usual one."""
         self._folder = archive / FOLDER
         self._clock = clock
-        self._utc = utc
+        self._utc = utc or time.time_ns
         self._next = 0
 
     def load(self, pipeline: Pipeline) -> bool:

@@ -42,6 +42,10 @@ class RateLine:
                 self._bytes += int(size)
         if (messages := outcome.rows.get("message")) is not None:
             self._peers.update((chunk.identity.node, peer) for peer in np.unique(Rows(messages)["peer"]).tolist())
+        if (nodes := outcome.rows.get("node")) is not None:
+            for node in nodes.to_pylist():
+                process = f", process {node['pid']}" if node["pid"] else ""
+                self._stream.write(f"{node['node']}: {node['event']}{process}\n")
         if (losses := outcome.rows.get("loss")) is not None:
             self._lost += int(Rows(losses)["count"].sum())
         self._newest = max(self._newest, chunk.watermark)

@@ -53,7 +53,9 @@ def command(archive: Path, *, only_open: bool, as_json: bool) -> None:
 
 def _text(row: dict[str, Any]) -> str:
     first, last = (_utc(row[name]) for name in ("first_ts", "last_ts"))
-    head = f"{first} to {last}  {row['severity']}  {row['state']}  {row['kind']}  node {row['node']}"
+    head = (
+        f"{first} to {last} UTC  {row['severity']}  {row['state']}  {row['kind']}  node {row['node']}, incident {row['incident']}"
+    )
     # Escaped where it was made; an archive may have come from elsewhere.
     return "\n".join(visible(line) for line in (head, row["explanation"].rstrip(), f"  rows: {row['query']}")) + "\n"
 

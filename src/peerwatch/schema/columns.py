@@ -84,7 +84,7 @@ NODE = label("Configured name of the node, or a random id kept in the archive; n
 SESSION = Column(
     "When this source began counting for this node; with node and source it scopes seq.", pa.int64(), Semantic.TIME, unit="ns"
 )
-SOURCE = label("Which source saw the row (usdt, capture, simulation, pipeline …).")
+SOURCE = label("Which source saw the row (usdt, tracer, capture, simulation, detect, recorder …).")
 TS = time_ns("When it happened, in UTC; the kernel's clock where the source is the kernel.")
 SEQ = Column("Unique and gapless within (node, session, source) of this table's events.", pa.int64(), Semantic.SEQUENCE)
 IDX = Column("Position within the message, from 0.", pa.int32(), Semantic.SEQUENCE)

@@ -41,7 +41,9 @@ def test_text_explains(peerwatch: Command, attacked: Path) -> None:
     """When, what, who and where to look, in words."""
     shown = peerwatch("alerts", "--archive", attacked).out
     assert re.search(
-        r"^2025-10-10 00:00:\d\d to 2025-10-10 00:00:\d\d  page  resolved  addr_flood  node alice$", shown, re.MULTILINE
+        r"^2025-10-10 00:00:\d\d to 2025-10-10 00:00:\d\d UTC  page  resolved  addr_flood  node alice, incident [0-9a-f]{16}$",
+        shown,
+        re.MULTILINE,
     )
     assert "What to do:" in shown
     assert "  rows: SELECT * FROM address WHERE" in shown

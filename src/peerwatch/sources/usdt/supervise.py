@@ -25,6 +25,8 @@ from peerwatch.sources.usdt.tracer import Tracer
 
 STOP_S = 30.0
 """How long a watcher may take to save what it has, once it was asked to stop."""
+AGAIN_S = 1.0
+"""A second signal is meant as one when it comes this long after the first."""
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 5.0
 """Pauses before a watcher is started again that recorded nothing: doubled each time, from the first to the longest."""
@@ -71,11 +73,15 @@ class _Supervisor:
         self._pidfd = -1
         self._last_end = ""
         self._asked = 0
+        self._asked_at = float("-inf")
         self._kill_at = float("inf")
 
     def stop(self) -> None:
-        """Asked to stop; called from a signal handler."""
-        self._asked += 1
+        """Asked to stop; called from a signal handler. One wish may come as several signals, to the process and to its group."""
+        now = time.monotonic()
+        if now - self._asked_at >= AGAIN_S:
+            self._asked += 1
+            self._asked_at = now
 
     def run(self) -> int:
         """Until the watcher ends for good; its status."""
