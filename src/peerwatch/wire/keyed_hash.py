@@ -20,10 +20,9 @@ ID_BYTES = 32
 KEY_BYTES = 40
 """Eight 32-bit words for NH, and a 64-bit one."""
 
-_BLOCK = 4096
-"""Ids hashed at once, so that all intermediate results stay in the processor's cache (128 KiB each)."""
-_LOW = np.uint64(0xFFFFFFFF)
-_S32, _S33 = np.uint64(32), np.uint64(33)
+_BLOCK = 8192
+"""Ids hashed at once, so that all intermediate results stay in the processor's cache (64 KiB each)."""
+_S33 = np.uint64(33)
 _C1, _C2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
 """Constants of MurmurHash3's 64-bit finalizer, which is a bijection."""
 
@@ -32,7 +31,7 @@ def keyed_hash(ids: Array, key: bytes) -> Array:
     """Hash ids.
 
     Args:
-        ids: uint8, shape (n, 32), contiguous.
+        ids: uint8, shape (n, 32), the bytes of each id one after the other.
         key: KEY_BYTES random, secret bytes.
 
     Returns:
@@ -52,9 +51,12 @@ def keyed_hash(ids: Array, key: bytes) -> Array:
 
 
 def _nh(ids: Array, words: Array) -> Array:
-    pairs = (ids.view("<u4") + words).view("<u8")
-    products = (pairs & _LOW) * (pairs >> _S32)
-    return np.asarray(products[:, 0] + products[:, 1] + products[:, 2] + products[:, 3])
+    # Word by word of all ids, not id by id: four long loops are faster than many of four steps.
+    of = ids.view("<u4")
+    total = np.zeros(len(ids), np.uint64)
+    for i in range(0, len(words), 2):
+        total += np.multiply(of[:, i] + words[i], of[:, i + 1] + words[i + 1], dtype=np.uint64)
+    return total
 
 
 def _spread(value: Array) -> Array:

@@ -49,8 +49,9 @@ def fields(buf: Array, at: Array, kind: npt.DTypeLike) -> Array:
     The caller has made sure that they lie inside of `buf`.
     """
     kind = np.dtype(kind)
-    everywhere: Array = np.ndarray((len(buf) - kind.itemsize + 1,), kind, buf, 0, (1,))
-    return everywhere[at]
+    # Gathered as plain bytes: NumPy would copy a structure field by field.
+    everywhere: Array = np.ndarray((len(buf) - kind.itemsize + 1,), f"V{kind.itemsize}", buf, 0, (1,))
+    return everywhere[at].view(kind)
 
 
 def matrix(buf: Array, at: Array, width: int) -> Array:

@@ -6,7 +6,7 @@ from peerwatch.schema.tables.inventory import Inventory
 from peerwatch.wire.columns import labels
 from peerwatch.wire.dissector import Dissected, Dissector, Payloads
 from peerwatch.wire.keyed_hash import ID_BYTES, keyed_hash
-from peerwatch.wire.layout import COMPACT_SIZE_BYTES, Cursor, fields, matrix
+from peerwatch.wire.layout import COMPACT_SIZE_BYTES, Cursor, matrix
 
 MAX_INV_SZ = 50_000
 """Entries that one message may hold (Core, net_processing.cpp)."""
@@ -26,10 +26,11 @@ class InventoryDissector(Dissector):
         """One row for each entry that is wholly there."""
         c = Cursor.over(payloads)
         entries = c.entries(c.count(MAX_INV_SZ), ENTRY_BYTES)
+        entry = matrix(payloads.buf, entries.at, ENTRY_BYTES)
         columns = {
             "idx": entries.idx,
             "message": labels(payloads.kinds(self.types)[entries.message], self.types),
-            "kind": fields(payloads.buf, entries.at, "<u4"),
-            "item": keyed_hash(matrix(payloads.buf, entries.at + KIND_BYTES, ID_BYTES), payloads.key),
+            "kind": entry.view("<u4")[:, 0].copy(),
+            "item": keyed_hash(entry[:, KIND_BYTES:], payloads.key),
         }
         return Dissected(columns, entries.message, c.finish())
