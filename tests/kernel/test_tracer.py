@@ -167,6 +167,11 @@ def test_who_is_answered_at_once(trace: Callable[..., Traced], players: Any) -> 
     link.send(Who(0))
     answer = traced.facts(link, lambda got: got)
     assert [(fact.tgid, fact.slot, fact.node) for fact in answer] == [(process.pid, 0, "alice")]
+    link.close()
+    link = traced.link()  # one that comes later, and has been sent nothing
+    link.send(Who(0))
+    answer = traced.facts(link, lambda got: Process in kinds(got))
+    assert [(fact.tgid, fact.slot) for fact in answer if isinstance(fact, Process)] == [(process.pid, 0)]
 
 
 def test_a_watcher_that_does_not_read_gets_all_later(trace: Callable[..., Traced], players: Any) -> None:

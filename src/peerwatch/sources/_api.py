@@ -54,7 +54,7 @@ class Source(Protocol):
         """
 
     def finish(self) -> Sequence[Chunk]:
-        """The run is being stopped: what can still be handed over at once, counters included."""
+        """The run is being stopped: what can still be handed over at once, counters included. Called until it gives nothing."""
 
     def commit(self) -> None:
         """Everything read so far is recorded."""

@@ -56,7 +56,7 @@ class Archive:
         Raises:
             ArchiveError: something else is there, it is of a newer format, or it cannot be written.
         """
-        path = path.absolute()
+        path = Path(os.path.abspath(path))  # noqa: PTH100 - without resolving: it may lead through /proc, past closed folders
         try:
             _create(path)
         except OSError as error:

@@ -123,9 +123,10 @@ def test_sessions_of_a_node_in_turns(archive: Archive) -> None:
         assert (recorder.position(FIRST), recorder.position(SECOND)) == ({"first": n}, {"second": n})
         if n % 2:
             archive, recorder = restarted(archive, recorder)
-    recorder.add(FIRST, {"ping": pings(FIRST, 4)})
+    recorder.add(FIRST, {"ping": pings(FIRST, 4)}, {"first": 4})
     recorder.flush()
-    assert (recorder.position(FIRST), recorder.position(SECOND)) == ({"first": 3}, {"second": 3})
+    archive, recorder = restarted(archive, recorder)
+    assert (recorder.position(FIRST), recorder.position(SECOND)) == ({"first": 4}, {"second": 3})
     recorder.end(SECOND)
     recorder.end(FIRST)
     recorder.flush()

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.app.test_pipeline import SETTINGS, START, flood
+from tests.unit.app.test_pipeline import PLAN, SETTINGS, START, flood
 
 from peerwatch.app.pipeline import Pipeline
 from peerwatch.app.recorder import Recorder
-from peerwatch.app.state import EVERY_NS, FOLDER, SHARE, Snapshots, open_incidents
+from peerwatch.app.state import AHEAD_S, BEHIND_S, EVERY_NS, FOLDER, SHARE, Snapshots, open_incidents
 from peerwatch.detect.detectors.addr_flood import AddrFlood
 from peerwatch.schema.batch import SECOND
 from peerwatch.schema.table import Identity
@@ -31,15 +31,21 @@ class Clock:
         return self.now
 
 
+def snapshots(folder: Path, clock: Clock | None = None, after_s: float = 0) -> Snapshots:
+    """Snapshots in a folder, so many seconds after the attack that is simulated here."""
+    now = PLAN.start + PLAN.duration + round(after_s * SECOND)
+    return Snapshots(folder, clock or Clock(), lambda: now)
+
+
 def test_detection_goes_on(tmp_path: Path) -> None:
     """A pipeline with the snapshot of another one has its state, to the last detail, and finds the same from there on."""
     chunks = flood()
     first = Pipeline("alice", SETTINGS)
     for c in chunks[: len(chunks) // 2]:
         first.feed(c)
-    Snapshots(tmp_path, Clock()).save([first])
+    snapshots(tmp_path).save([first])
     second = Pipeline("alice", SETTINGS)
-    assert Snapshots(tmp_path, Clock()).load(second)
+    assert snapshots(tmp_path).load(second)
     assert second.runner.snapshot() == first.runner.snapshot()
     for c in chunks[len(chunks) // 2 :]:
         ours, theirs = first.feed(c).detected.get("finding"), second.feed(c).detected.get("finding")
@@ -49,9 +55,9 @@ def test_detection_goes_on(tmp_path: Path) -> None:
 def test_each_node_has_its_own(tmp_path: Path) -> None:
     """A file a node, whatever dots its name has."""
     pipelines = [Pipeline(name, SETTINGS) for name in ("alice", "bob", "bob.json", "bob.new")]
-    Snapshots(tmp_path, Clock()).save(pipelines)
+    snapshots(tmp_path).save(pipelines)
     assert sorted(p.name for p in (tmp_path / FOLDER).iterdir()) == ["alice.json", "bob.json", "bob.json.json", "bob.new.json"]
-    assert not Snapshots(tmp_path, Clock()).load(Pipeline("carol", SETTINGS))
+    assert not snapshots(tmp_path).load(Pipeline("carol", SETTINGS))
 
 
 def damage(text: str) -> list[str]:
@@ -77,28 +83,40 @@ def test_a_snapshot_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     pipeline = Pipeline("alice", SETTINGS)
     for c in flood()[:2]:
         pipeline.feed(c)
-    Snapshots(tmp_path, Clock()).save([pipeline])
+    snapshots(tmp_path).save([pipeline])
     path = tmp_path / FOLDER / "alice.json"
     good = path.read_text()
     for text in damage(good):
         path.write_text(text)
-        assert not Snapshots(tmp_path, Clock()).load(Pipeline("alice", SETTINGS)), text[:200]
+        assert not snapshots(tmp_path).load(Pipeline("alice", SETTINGS)), text[:200]
     path.write_bytes(b"\xff\xfe")
-    assert not Snapshots(tmp_path, Clock()).load(Pipeline("alice", SETTINGS))
+    assert not snapshots(tmp_path).load(Pipeline("alice", SETTINGS))
     path.write_text(good)
-    assert Snapshots(tmp_path, Clock()).load(Pipeline("alice", SETTINGS))
+    assert snapshots(tmp_path).load(Pipeline("alice", SETTINGS))
+
+
+def test_a_snapshot_of_another_time_is_refused(tmp_path: Path) -> None:
+    """One of a long time ago knows nothing any more, and one from the future would have detection wait for it."""
+    pipeline = Pipeline("alice", SETTINGS)
+    for c in flood():
+        pipeline.feed(c)
+    snapshots(tmp_path).save([pipeline])
+    fits = {after: snapshots(tmp_path, None, after).load(Pipeline("alice", SETTINGS)) for after in (0, BEHIND_S, -AHEAD_S)}
+    assert fits == dict.fromkeys(fits, True)
+    for after in (BEHIND_S + 2, -AHEAD_S - 2):
+        assert not snapshots(tmp_path, None, after).load(Pipeline("alice", SETTINGS))
 
 
 def test_snapshots_cost_little(tmp_path: Path) -> None:
     """One a second at most, and less often when they take long: a hundredth of the time; at the end one is written anyway."""
     clock = Clock()
-    snapshots = Snapshots(tmp_path, clock)
+    state = snapshots(tmp_path, clock)
     pipeline = Pipeline("alice", SETTINGS)
     path = tmp_path / FOLDER / "alice.json"
 
     def written() -> bool:
         path.unlink(missing_ok=True)
-        snapshots.save([pipeline])
+        state.save([pipeline])
         return path.exists()
 
     assert written()
@@ -111,14 +129,14 @@ def test_snapshots_cost_little(tmp_path: Path) -> None:
     clock.now += (SHARE - 1) * SECOND
     assert not written()
     path.unlink(missing_ok=True)
-    snapshots.save([pipeline], now=True)
+    state.save([pipeline], now=True)
     assert path.exists()
 
 
 def test_a_folder_that_cannot_be_written_costs_the_snapshot_only(tmp_path: Path) -> None:
     """What was there before stays whole."""
     (tmp_path / FOLDER).write_text("in the way")
-    Snapshots(tmp_path, Clock()).save([Pipeline("alice", SETTINGS)])
+    snapshots(tmp_path).save([Pipeline("alice", SETTINGS)])
     assert (tmp_path / FOLDER).read_text() == "in the way"
 
 
@@ -129,10 +147,12 @@ def archive(tmp_path: Path) -> Archive:
     return made
 
 
-def incident(name: str, state: str, seq: int, node: str = "alice") -> dict[str, Any]:
+def incident(name: str, state: str, seq: int, findings: int = 1, node: str = "alice") -> dict[str, Any]:
+    """A row of an incident, after so many findings."""
     row = dict.fromkeys(Incident.columns.keys() - {"node", "session", "source"}, "x")
-    numbers = dict.fromkeys(("first_ts", "last_ts", "findings", "score", "completeness"), 1)
-    return row | numbers | {"ts": START + seq, "seq": seq, "incident": name, "state": state, "peers": "[]", "subject": node}
+    numbers = dict.fromkeys(("first_ts", "last_ts", "score", "completeness"), 1) | {"findings": findings}
+    row |= numbers | {"ts": START + findings * SECOND, "seq": seq, "incident": name, "state": state, "peers": "[]"}
+    return row | {"subject": node}
 
 
 def record(archive: Archive, who: Identity, *rows: dict[str, Any]) -> None:
@@ -148,11 +168,10 @@ def test_open_incidents_are_those_whose_newest_row_says_so(archive: Archive) -> 
     assert open_incidents(archive.path, "alice") == []
     early, late = Identity("alice", 100, "detect"), Identity("alice", 200, "detect")
     record(archive, early, *(incident(n, "open", i) for i, n in enumerate(["goes on", "ends", "ends later", "comes back"])))
-    record(archive, early, incident("ends", "resolved", 4), incident("comes back", "resolved", 5))
-    record(
-        archive, late, incident("ends later", "resolved", 0), incident("comes back", "open", 1), incident("goes on", "updated", 2)
-    )
-    record(archive, Identity("bob", 300, "detect"), incident("of another", "open", 0, "bob"))
+    record(archive, early, incident("ends", "resolved", 4), incident("comes back", "resolved", 5, 2))
+    now = [("ends later", "resolved", 1), ("comes back", "open", 3), ("goes on", "updated", 2)]
+    record(archive, late, *(incident(name, state, seq, findings) for seq, (name, state, findings) in enumerate(now)))
+    record(archive, Identity("bob", 300, "detect"), incident("of another", "open", 0, node="bob"))
     found = open_incidents(archive.path, "alice")
     assert {(r["incident"], r["state"], r["session"]) for r in found} == {
         ("goes on", "updated", 200),

@@ -181,6 +181,16 @@ def test_nodes_go_side_by_side() -> None:
     assert source.read() is None
 
 
+def test_a_node_keeps_its_order() -> None:
+    """What comes later waits for what comes before, though it was earlier."""
+    source, clock = paced([chunk([100 * SECOND, 160 * SECOND]), chunk([101 * SECOND], watermark=160 * SECOND)])
+    seen = []
+    for _ in range(62):
+        seen += [t // SECOND for c in source.read() or [] for t in c.events.tolist()]
+        clock.now += SECOND
+    assert seen == [100, 160, 101]
+
+
 @given(
     reads=st.lists(st.tuples(times, st.sampled_from([ALICE, BOB])), min_size=1, max_size=4),
     steps=st.lists(st.integers(0, SECOND), max_size=60),

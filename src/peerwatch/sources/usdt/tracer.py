@@ -110,8 +110,8 @@ class Tracer:
     def _answer(self, slot: int) -> None:
         self._nodes.look_at_slots(slot)
         process = self._journal.of_slot(slot)
-        # One that it has not got yet comes with the others, in order.
-        if process is not None and process.number <= self._sent and self._client is not None:
+        # One that is still to be sent comes with the others, in order; one that the journal has dropped does not.
+        if process is not None and process not in self._journal.after(self._sent) and self._client is not None:
             send(self._client, process)
 
     def _tell(self) -> None:

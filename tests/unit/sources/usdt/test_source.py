@@ -459,6 +459,48 @@ def test_late_records_of_an_ended_process(tracer: HandTracer, watcher: Watcher) 
     assert [(c.identity.session - LOADED, c.ended) for c in watcher.read()] == [(1, True), (9, False)]
 
 
+def test_the_last_losses_come_with_the_end(tracer: HandTracer, watcher: Watcher) -> None:
+    """What a process lost last is declared before the tracer may forget that there was one; a crash right after hides nothing."""
+    tracer.process(1, session=1)
+    tracer.tell()
+    watcher.read()
+    watcher.commit()
+    tracer.fire(1)
+    tracer.count(1, seen=3, dropped=3, dropped_bytes=30, c0=7)
+    tracer.exited(1, session=1)
+    tracer.tell()
+    watcher.read()
+    watcher.commit()
+    watcher = watcher.crash()
+    watcher.settle()
+    assert [(r["kind"], r["count"], r["bytes"]) for r in of(watcher, "loss")] == [("dropped", 3, 30)]
+    assert [r["added"] for r in of(watcher, "utxocache")] == [7]
+
+
+def test_a_process_is_introduced_once(tracer: HandTracer, watcher: Watcher) -> None:
+    """Told before it fires and again when it has its slot, with a crash between, it makes one row, and one for the gap."""
+    tracer.process(None, session=1)
+    tracer.tell()
+    watcher.read()
+    watcher.record()
+    watcher = watcher.crash()
+    tracer.process(1, session=1, gap=(LOADED, LOADED + 1))
+    tracer.tell()
+    watcher.settle()
+    assert [r["event"] for r in of(watcher, "node")] == ["started"]
+    assert [r["kind"] for r in of(watcher, "loss")] == ["gap"]
+
+
+def test_one_chunk_a_second_speaks_for_a_node(tracer: HandTracer, watcher: Watcher) -> None:
+    """What is only said about a node, beside its process, has a chunk when it is said, and none each second."""
+    tracer.process(1, session=1)
+    tracer.blind("alice", None, "something")
+    tracer.tell()
+    assert {c.identity.session - LOADED for c in watcher.read()} == {0, 1}
+    tracer.time.pass_s(1)
+    assert [c.identity.session - LOADED for c in watcher.read()] == [1]
+
+
 def test_what_cannot_be_seen_is_said_once(tracer: HandTracer, watcher: Watcher) -> None:
     """Of one node, of a node without a process, of all, and of all before there is any: one row each, over crashes."""
     tracer.blind(reason="early")
