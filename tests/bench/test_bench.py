@@ -25,7 +25,7 @@ KERNEL = {"cost", "throughput", "memory", "loss", "latency"}
 
 BUDGETED = {
     "cost": 5,
-    "throughput": 4,
+    "throughput": 3,
     "dissect": 2,
     "store": 2,
     "query": 2,

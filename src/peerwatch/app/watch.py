@@ -153,6 +153,7 @@ class Watch:
             for _, waiting in self._sinks:
                 waiting.append(incidents)
             self._deliver()
+            self._flushed = 0  # due: whoever asks the archive is to know as soon as whoever is told
 
     def _deliver(self) -> None:
         """Give sinks what waits for them. One that does not work now is tried again with the next flush."""
