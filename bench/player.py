@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.mix import BUSY, write_play
-
 from bench import mix
+from bench.mix import BUSY, write_play
 
 BUILD = Path(__file__).parents[1] / "build"
 BUILT = BUILD / "player/peerwatch-player"

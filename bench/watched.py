@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+
 from bench.player import private, workplace
 from tests.kernel.watched import Player, Run, ask, messages_fired, one, playing, running, wait_for
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from bench.figures import Budget, Figure, Scale, Topic
 from bench.player import play, private, workplace
-
 from peerwatch.app.live import HEAD_BYTES
 from peerwatch.sources.usdt.kernel import Kernel
 from peerwatch.sources.usdt.probes import HEADER

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+
 from bench.figures import Budget, Figure, Scale, Topic
 from bench.mix import SHARES, START, Mix, raw
-
 from peerwatch.schema.batch import Array
 from peerwatch.schema.table import Identity
 from peerwatch.sources.simulation.events import messages

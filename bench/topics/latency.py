@@ -8,17 +8,17 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
+
 from bench.figures import Budget, Figure, Scale, Topic
 from bench.mix import START
 from bench.player import private, workplace
 from bench.watched import NODE
-from tests.kernel.watched import Run, ask, playing, running
-
 from peerwatch.schema.batch import SECOND
 from peerwatch.sources.simulation.addresses import FULL_NODE, ipv4
 from peerwatch.sources.simulation.events import Events, Name, messages, ordered
 from peerwatch.sources.simulation.pieces import Pieces, vectors
 from peerwatch.sources.simulation.playfile import PlayWriter
+from tests.kernel.watched import Run, ask, playing, running
 
 SOON = Budget(2.0, 0.5)
 ATTACK_NS = 2 * SECOND

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+
 from bench import mix
 from bench.figures import Budget, Figure, Scale, Topic
 from bench.mix import BUSY, PEERS, START, USUAL
 from bench.player import cached, mix_file
 from bench.watched import Seen, watch
-
 from peerwatch.schema.batch import SECOND
 from peerwatch.sources.simulation.addresses import FULL_NODE, ipv4
 from peerwatch.sources.simulation.events import Name, messages

@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+
 from bench.figures import Budget, Figure, Scale, Topic
 from bench.mix import PEERS, SHARES, START
 from bench.player import cached
-
 from peerwatch.schema.batch import SECOND
 from peerwatch.schema.table import Identity
 from peerwatch.schema.tables.message import Message

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
+
 from bench.alone import alone
 from bench.figures import Budget, Figure, Scale, Topic
 from bench.mix import BUSY, START, USUAL, Mix, raw
 from bench.player import workplace
-
 from peerwatch.app.rollup import rates
 from peerwatch.schema.batch import SECOND
 from peerwatch.schema.table import Identity

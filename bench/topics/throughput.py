@@ -10,8 +10,6 @@ from bench.alone import alone, stay_on_one_core
 from bench.figures import Budget, Figure, Scale, Topic
 from bench.player import mix_file, play, private, workplace
 from bench.stages import STAGES, Stages
-from tests.kernel.watched import messages_fired
-
 from peerwatch.app.config import Config
 from peerwatch.app.live import capture_limits
 from peerwatch.app.pipeline import Outcome, Pipeline, Settings
@@ -25,6 +23,7 @@ from peerwatch.sources.usdt.source import UsdtSource
 from peerwatch.sources.usdt.tracer import Tracer
 from peerwatch.store.archive import Archive
 from peerwatch.store.writer import Limits
+from tests.kernel.watched import messages_fired
 
 NODE = "bench"
 NO_LIMITS = Limits(age_s=float("inf"), size_bytes=1 << 62)

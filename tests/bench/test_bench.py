@@ -14,9 +14,8 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[2]))  # benchmarks are not installed
 
-from bench.figures import Budget, Figure
-
 from bench import report, run
+from bench.figures import Budget, Figure
 
 ROOT = Path(__file__).parents[2]
 
