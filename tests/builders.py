@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from peerwatch.detect._api import Detector
 from peerwatch.detect.runner import Detected, Runner
-from peerwatch.schema.batch import SECOND, Array, Batch
+from peerwatch.schema.batch import SECOND, Array, Batch, Rows
 from peerwatch.schema.registry import all_tables
 from peerwatch.schema.table import Identity
 
@@ -101,14 +101,22 @@ class Stream:
         }
         self.message(ts, peer, "version", size=102, inbound=inbound, version=[row])
 
-    def loss(self, ts: int, kind: str, *, count: int = 0, first: int | None = None, probe: str | None = None) -> None:
+    def loss(self, ts: int, kind: str, *, first: int | None = None, **more: Any) -> None:
         """Something not seen, from `first` to `ts`."""
-        row = {"kind": kind, "probe": probe, "first_ts": ts if first is None else first, "last_ts": ts, "count": count}
-        self.add(ts, loss=row | {"bytes": 0, "reason": "for the test"})
+        row = {"kind": kind, "probe": None, "first_ts": ts if first is None else first, "last_ts": ts, "count": 0, "bytes": 0}
+        self.add(ts, loss=row | {"reason": "for the test"} | more)
 
-    def node(self, ts: int, event: str, *, started: int | None = None) -> None:
+    def node(self, ts: int, event: str, *, started: int | None = None, pid: int | None = 7) -> None:
         """Something about the node's process."""
-        self.add(ts, node={"event": event, "started": started, "pid": 7})
+        self.add(ts, node={"event": event, "started": started, "pid": pid})
+
+    def append(self, other: Stream) -> None:
+        """Let all events of another stream follow."""
+        first = len(self.events)
+        self.events += other.events
+        for name, rows in other._rows.items():
+            self._rows.setdefault(name, []).extend(row | {"seq": row["seq"] + first} for row in rows)
+            self._event_of.setdefault(name, []).extend(event + first for event in other._event_of[name])
 
     def sorted(self) -> Stream:
         """The same events in order of time."""
@@ -141,9 +149,14 @@ class Stream:
 
 
 def cut(batch: Batch, size: int) -> Iterator[Batch]:
-    """The same input in batches of `size` events each; the last has the whole batch's watermark."""
+    """The same input in batches of `size` events each; the last has the whole batch's watermark.
+
+    Watermarks go back only where the clock was set back.
+    """
     n = len(batch.events)
-    latest = np.maximum.accumulate(batch.events)
+    clock = batch.event_of["loss"][Rows(batch.tables["loss"]).where("kind", "clock")] if "loss" in batch.tables else []
+    parts = np.split(batch.events, clock)
+    latest = np.concatenate([np.maximum.accumulate(part) for part in parts])
     for first in range(0, n, size):
         stop = min(first + size, n)
         tables, event_of = {}, {}

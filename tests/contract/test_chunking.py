@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.chunks import chunks_of, cut
 
 from peerwatch.app.pipeline import Pipeline, Settings
 from peerwatch.schema.batch import SECOND
@@ -18,6 +17,7 @@ from peerwatch.sources._api import Chunk
 from peerwatch.sources.capture import CaptureSource
 from peerwatch.sources.simulation.simulation import Plan
 from peerwatch.sources.simulation.source import SimulationSource
+from tests.chunks import chunks_of, cut
 
 START = 1_760_054_400 * SECOND
 CAPTURES = sorted(p.parent for p in (Path(__file__).parents[1] / "data/captures").glob("*/expected.json"))

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.builders import IDENTITY, START, Stream, at, cut, flood, gossip, honest_addresses
 
 from peerwatch.detect._api import Detector, Severity
 from peerwatch.detect.registry import all_detectors
@@ -21,6 +20,7 @@ from peerwatch.schema.batch import SECOND, Batch, Rows
 from peerwatch.schema.tables.address import Address
 from peerwatch.schema.tables.connection import Connection
 from peerwatch.schema.tables.message import Message
+from tests.builders import IDENTITY, START, Stream, at, cut, flood, gossip, honest_addresses
 
 NAMES = sorted(all_detectors())
 
@@ -148,6 +148,26 @@ def test_snapshot_goes_on_as_if_nothing_had_happened(name, batch, share):
     second.restore(json.loads(json.dumps(first.snapshot())))
     found += [each for part in parts[middle:] for each in second.feed(part)]
     assert found + second.finish() == feed(cls(), [batch])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_clock_set_back(name):
+    """The storm, and after the clock was set back another one: the same for any cut and after a snapshot; it finds again."""
+    cls, stream, other = all_detectors()[name], storm(), storm(2)
+    stream.loss(at(-10), "clock", first=at(9000))
+    stream.append(other)
+    batch = stream.batch(at(9400))
+    expected = feed(cls(), [batch])
+    alone = feed(cls(), [other.batch(at(9400))])
+    assert {each.finding.kind for each in expected if each.back_s} >= {each.finding.kind for each in alone}
+    parts = list(cut(batch, 13))
+    assert feed(cls(), parts) == expected
+    for middle in (len(parts) * 2 // 5, len(parts) * 3 // 4):
+        first, second = Runner("alice", [cls()]), Runner("alice", [cls()])
+        found = [each for part in parts[:middle] for each in first.feed(part)]
+        second.restore(json.loads(json.dumps(first.snapshot())))
+        found += [each for part in parts[middle:] for each in second.feed(part)] + second.finish()
+        assert [each.finding for each in found] == [each.finding for each in expected]
 
 
 @pytest.mark.parametrize("name", NAMES)

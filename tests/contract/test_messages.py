@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.reference.decode import CALLERS, IDENTITY, KEY, Sent, decode, dissected, layouts, raw
-from tests.reference.reader import compact_size
 
 from peerwatch.wire.dissect import dissect
 from peerwatch.wire.dissector import Dissector, Payloads, WireError
 from peerwatch.wire.raw import RawMessages
 from peerwatch.wire.registry import all_dissectors, dissector_of_type
+from tests.reference.decode import CALLERS, IDENTITY, KEY, Sent, decode, dissected, layouts, raw
+from tests.reference.reader import compact_size
 
 TYPES = sorted(dissector_of_type())
 COUNTS = [0, 1, 2, 252, 253, 999, 1000, 1001, 50_000, 50_001, 2**16, 2**25, 2**31, 2**32, 2**63 - 1, 2**63, 2**64 - 1]

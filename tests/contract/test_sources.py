@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.chunks import chunks_of, rows_of
 
 from peerwatch.app.pipeline import Settings
 from peerwatch.app.watch import Watch
@@ -30,6 +29,7 @@ from peerwatch.sources.simulation.source import SimulationSource
 from peerwatch.store.archive import Archive
 from peerwatch.store.history import History
 from peerwatch.store.query import Query
+from tests.chunks import chunks_of, rows_of
 
 START = 1_760_054_400 * SECOND
 PLAN = Plan("addr-flood-2021", 3, START, 40 * SECOND, 0.2, {"start_s": 2, "duration_s": 20, "rate": 4, "peers": 2})

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.kernel.conftest import BUILT
 from tests.kernel.watched import ask, messages_fired, one, playing, running, wait_for
 

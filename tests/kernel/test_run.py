@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from tests.kernel.conftest import BUILT
-from tests.kernel.watched import Run, ask, messages_fired, one, playing, running, wait_for
 
 import peerwatch
 from peerwatch.sources.usdt.kernel import kernel_release
+from tests.kernel.conftest import BUILT
+from tests.kernel.watched import Run, ask, messages_fired, one, playing, running, wait_for
 
 pytestmark = pytest.mark.kernel
 

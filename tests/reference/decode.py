@@ -10,13 +10,13 @@ from types import ModuleType
 
 import numpy as np
 import pyarrow as pa
-from tests.reference import messages
-from tests.reference.reader import Reader, Row, Stopped
 
 from peerwatch.schema.table import Identity
 from peerwatch.wire.dissect import dissect
 from peerwatch.wire.raw import PAD, RawMessages, TypeNames
 from peerwatch.wire.registry import dissector_of_type
+from tests.reference import messages
+from tests.reference.reader import Reader, Row, Stopped
 
 KEY = bytes(range(7, 47))
 IDENTITY = Identity("alice", 1, "capture")

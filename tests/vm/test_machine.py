@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tools.test_kernel.machine import EMULATOR_FAULT
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from tools.test_kernel.report import Report, Wanted, read_report, table
 
 WANTED = Wanted("bookworm", "full", 2)

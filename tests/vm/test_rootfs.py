@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from tools.test_kernel.rootfs import requirements, write_image
 
 ROOT = Path(__file__).parents[2]

@@ -26,6 +26,21 @@ PYTEST = ("-m", "kernel and not soak", "-p", "no:cacheprovider", "-n", "0", "-o"
 """Arguments of pytest in the guest. Its time limit is wider: emulation is 10 to 20 times slower."""
 
 
+TESTS = (
+    *(f"tests/kernel/test_{name}.py" for name in ("attach", "capabilities", "capture", "kernel", "libbpf", "tracer")),
+    *(
+        f"tests/kernel/test_run.py::test_{name}"
+        for name in (
+            "a_restarted_node_is_traced_from_its_first_message",
+            "everything_that_is_fired_is_recorded",
+            "kills_lose_nothing",
+            "two_capabilities_are_enough",
+        )
+    ),
+)
+"""What depends on the kernel. The other tests in tests/kernel do not, or take too long under emulation."""
+
+
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; what a build service sets has an environment variable, too."""
     parser = argparse.ArgumentParser(
@@ -47,7 +62,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--preemption", default="full", help="none, voluntary, full or lazy; default %(default)s")
     parser.add_argument("--limit", type=float, default=variable("PEERWATCH_VM_LIMIT", "1500"), help="seconds a boot may take")
     parser.add_argument("--scale", default=variable("PEERWATCH_TEST_SCALE", "0.1"), help="share of the tests' usual load")
-    parser.add_argument("pytest", nargs="*", default=["tests/kernel"], help="what pytest runs; default tests/kernel")
+    parser.add_argument(
+        "pytest", nargs="*", default=[*TESTS], help="arguments of pytest; default the tests that depend on the kernel"
+    )
     return parser.parse_args(arguments)
 
 

@@ -15,8 +15,8 @@ from tools.test_kernel.steps import Stamp, run, step
 PYTHON = "3.11"
 """The Python of `SUITE`."""
 
-PACKAGES = ("iproute2", "libbpf1", "procps", "python3", "util-linux")
-"""Debian packages beyond the minimal system: what peerwatch and its tests need at run time."""
+PACKAGES = ("binutils", "iproute2", "libbpf1", "procps", "python3", "util-linux")
+"""Debian packages beyond the minimal system: what peerwatch and its tests need at run time (binutils: `readelf`)."""
 
 PLATFORMS = (*(f"manylinux_2_{minor}_x86_64" for minor in (34, 31, 28, 27, 24, 17)), "manylinux2014_x86_64")
 """Wheel platforms that the C library of `SUITE` (2.36) runs; pip does not derive the older ones from the newest."""

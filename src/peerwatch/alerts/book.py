@@ -4,6 +4,9 @@ Findings with the same identifier are one incident. It opens with the first find
 worse or a minute has passed, and is resolved when nothing of it was found for its kind's hold time. When the same is found again
 soon after, it opens again. Everything follows from the findings and their seconds, so a replay gives the same incidents,
 ids and times however it was batched.
+
+Times are told by a clock that is never set back (`Runner.elapsed`); only what is shown is the wall clock's, as it was when
+something was last found.
 """
 
 from __future__ import annotations
@@ -56,7 +59,8 @@ class _Live:
     last_ts: int
     subject_kind: SubjectKind
     subject: str
-    peers: dict[int, str | None] = field(default_factory=dict)
+    peers: dict[tuple[int, int], str | None] = field(default_factory=dict)
+    """Addresses by session and peer id; 0 and below are sessions that are not known, as in an archive."""
     findings: int = 0
     score: float = 0.0
     completeness: float = 1.0
@@ -65,7 +69,9 @@ class _Live:
     worst: tuple[Kind, Finding] | None = None
     hold_s: int = 0
     found_in: int = 0
-    """Second of the newest finding."""
+    """Second of the newest finding, as all seconds here on the clock that is never set back."""
+    back_s: int = 0
+    """By how much the wall clock was behind that one then."""
     resolved_in: int | None = None
     told_in: int | None = None
     """Second of the newest row; None when it has to be opened yet."""
@@ -87,18 +93,19 @@ class IncidentBook:
         """Findings for which there was no room."""
         self._live: dict[str, _Live] = {}
 
-    def take(self, detected: Iterable[Detected], second: int) -> list[Incident]:
+    def take(self, detected: Iterable[Detected], elapsed: int) -> list[Incident]:
         """Take findings in order of time; returns what changed.
 
         Args:
             detected: what the runner has found since the last call.
-            second: the runner's present second. What was found in it may not be all; it is told by a later call.
+            elapsed: the runner's present second, on the clock that is never set back. What was found in it may not be all;
+                it is told by a later call.
         """
         changes: list[Incident] = []
         for each in detected:
-            self._pass_to(each.second, changes)
+            self._pass_to(each.elapsed, changes)
             self._add(each)
-        self._pass_to(second, changes)
+        self._pass_to(elapsed, changes)
         return changes
 
     def restore(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -115,7 +122,7 @@ class IncidentBook:
                 last_ts=row["last_ts"],
                 subject_kind=SubjectKind(row["subject_kind"]),
                 subject=row["subject"],
-                peers={peer["id"]: peer["address"] for peer in json.loads(row["peers"])},
+                peers={(-nth, peer["id"]): peer["address"] for nth, peer in enumerate(json.loads(row["peers"]))},
                 findings=row["findings"],
                 score=row["score"],
                 completeness=row["completeness"],
@@ -145,7 +152,7 @@ class IncidentBook:
                 return
             live = self._opened(each, live)
         live.findings += 1
-        live.found_in = each.second
+        live.found_in, live.back_s = each.elapsed, each.back_s
         live.hold_s = max(live.hold_s, kind.hold_s) if self._hold_s is None else int(self._hold_s)
         live.first_ts, live.last_ts = min(live.first_ts, finding.first_ts), max(live.last_ts, finding.last_ts)
         live.completeness = min(live.completeness, finding.completeness)
@@ -155,7 +162,7 @@ class IncidentBook:
         worse = _RANK[kind.severity] > _RANK[live.severity]
         if worse or live.worst is None or (kind.severity == live.severity and finding.score >= live.score):
             live.worst, live.query = (kind, finding), finding.query
-        live.due |= worse or finding.score >= WORSE * live.told_score or each.second - (live.told_in or 0) >= UPDATE_S
+        live.due |= worse or finding.score >= WORSE * live.told_score or each.elapsed - (live.told_in or 0) >= UPDATE_S
         live.severity = kind.severity if worse else live.severity
         live.score = max(live.score, finding.score)
 
@@ -173,7 +180,7 @@ class IncidentBook:
         if before is not None:
             before.resolved_in, before.told_in, before.due = None, None, True
             return before
-        key = f"{self.node}\0{finding.identifier}\0{each.second}".encode()
+        key = f"{self.node}\0{finding.identifier}\0{each.elapsed}".encode()
         live = self._live[finding.identifier] = _Live(
             incident=blake2s(key, digest_size=8).hexdigest(),
             identifier=finding.identifier,
@@ -190,34 +197,42 @@ class IncidentBook:
         """Add the finding's peers; whether one is new."""
         new = False
         for peer in each.finding.peers:
-            if peer not in live.peers and len(live.peers) >= MOST_PEERS:
+            key, address = (each.finding.session, peer), each.addresses.get(peer)
+            if key not in live.peers and (same := _unnumbered(live, peer, address)):
+                live.peers = {key if k == same else k: a for k, a in live.peers.items()}
+            if key not in live.peers and len(live.peers) >= MOST_PEERS:
                 continue
-            new |= peer not in live.peers
-            live.peers[peer] = each.addresses.get(peer, live.peers.get(peer))
+            new |= key not in live.peers
+            live.peers[key] = address or live.peers.get(key)
         return new
 
     def _pass_to(self, second: int, changes: list[Incident]) -> None:
         """All before `second` is over: tell what is due, resolve what was not found again."""
-        told: list[Incident] = []
+        if not second:
+            return  # the runner's clock does not go yet
+        told: list[tuple[int, Incident]] = []
         for identifier, live in list(self._live.items()):
+            # One of an archive may be from a time to come, when the clock was set back while nothing ran.
+            live.found_in = min(live.found_in, second)
             if live.resolved_in is None:
                 if live.due and live.found_in < second:
-                    told.append(self._told(live, State.OPEN if live.told_in is None else State.UPDATED, live.found_in))
+                    state = State.OPEN if live.told_in is None else State.UPDATED
+                    told.append((live.found_in, self._told(live, state, live.found_in)))
                 if live.found_in + live.hold_s < second:
                     live.resolved_in = live.found_in + live.hold_s
-                    told.append(self._told(live, State.RESOLVED, live.resolved_in))
+                    told.append((live.resolved_in, self._told(live, State.RESOLVED, live.resolved_in)))
             if live.resolved_in is not None and live.resolved_in + REARM_S < second:
                 del self._live[identifier]
-        changes += sorted(told, key=lambda incident: incident.ts)
+        changes += [incident for _, incident in sorted(told, key=lambda each: each[0])]
 
     def _told(self, live: _Live, state: State, second: int) -> Incident:
         live.told_in, live.told_score, live.due = second, live.score, False
-        peers = tuple(PeerName(peer, address) for peer, address in live.peers.items())
+        peers = tuple(PeerName(peer, address) for (_, peer), address in live.peers.items())
         if live.worst is not None:
             kind, finding = live.worst
             live.explanation = explain(kind, finding, peers, live.first_ts, live.completeness)
         return Incident(
-            ts=(second + 1) * SECOND,
+            ts=(second - live.back_s + 1) * SECOND,
             incident=live.incident,
             identifier=live.identifier,
             kind=live.kind,
@@ -234,3 +249,11 @@ class IncidentBook:
             explanation=live.explanation,
             query=live.query,
         )
+
+
+def _unnumbered(live: _Live, peer: int, address: str | None) -> tuple[int, int] | None:
+    """Key of a peer whose session is not known, and which may be this one."""
+    for key, known in live.peers.items():
+        if key[0] <= 0 and key[1] == peer and (address is None or known is None or address == known):
+            return key
+    return None

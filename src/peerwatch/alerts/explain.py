@@ -55,10 +55,14 @@ def clock_time(ts: int) -> str:
 
 
 def _measured(kind: Kind, finding: Finding, *, several: bool) -> str:
+    """What was measured; without what is expected where it lies within that, and nothing where there was nothing to measure."""
     low, high = finding.expected
     expected = f"at most {_number(high)}" if low <= 0 else f"{_number(low)} to {_number(high)}"
     whose = f" for peer {finding.subject}" if several and finding.subject_kind is SubjectKind.PEER else ""
-    return f"Measured{whose}: {_number(finding.measured)} {kind.unit}, where {expected} would be expected."
+    measured = f"Measured{whose}: {_number(finding.measured)} {kind.unit}"
+    if low <= finding.measured <= high:
+        return f"{measured}." if finding.measured else ""
+    return f"{measured}, where {expected} would be expected."
 
 
 def _who(peers: Sequence[PeerName]) -> str:
@@ -84,6 +88,8 @@ def _fact(name: str, value: float | str) -> str:
 def _sure(completeness: float) -> str:
     if completeness >= NEARLY_ALL:
         return "All events of that time were seen."
+    if completeness <= 1 - NEARLY_ALL:
+        return "Next to nothing of that time was seen."
     return f"Only {100 * completeness:.1f} % of the events of that time were seen, so it may be more."
 
 

@@ -11,6 +11,14 @@ MOST_PEERS = 256
 """Peers that one incident names."""
 
 
+NEWEST_FIRST = "findings DESC, state = 'resolved' DESC, session DESC, seq DESC"
+"""SQL order of the rows of one incident, the present state first.
+
+Times and sessions are of the wall clock, which may be set back, and `seq` starts over with each session. But the findings merged
+so far only grow, and of rows with equally many, one resolved it.
+"""
+
+
 class State(StrEnum):
     """Where an incident is in its life. A resolved one opens again when the same is found soon after."""
 

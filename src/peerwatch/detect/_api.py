@@ -6,6 +6,7 @@ A detector never formats, routes, suppresses or logs, and keeps bounded state. T
 - takes rows of one table in the order given, and treats rows of different tables of the same second as simultaneous: whichever
   comes first in a call, the state after the tick is the same (sums of integers are; sums of floats are not);
 - judges in `tick`, where the second is whole;
+- may rely on time going on, but for `clock_set_back`;
 - does not count ticks: while nothing happens the runner ticks every second for ten minutes, then every minute for a day, then
   every day (see `detect.clock`). Time that has passed is the difference of seconds.
 """
@@ -102,6 +103,8 @@ class Finding:
     expected: tuple[float, float]
     identifier: str
     peers: tuple[int, ...] = ()
+    session: int = 0
+    """Session of the source that numbers `peers`: the node's next process numbers others alike. 0 when it is not known."""
     evidence: tuple[RowKey, ...] = ()
     query: str = ""
     completeness: float = 1.0
@@ -160,3 +163,11 @@ class Detector(ABC):
     @abstractmethod
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a snapshot as if nothing had happened."""
+
+    def clock_set_back(self, by_s: int, fresh: Mapping[str, Any]) -> None:
+        """The clock was set back by so many seconds: the next second is an earlier one, and times kept lie in the future.
+
+        Starts afresh unless a detector knows better what stays true; `fresh` is its snapshot from before any row.
+        """
+        del by_s
+        self.restore(fresh)

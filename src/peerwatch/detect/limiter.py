@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from peerwatch.detect.processes import READS, Processes
 from peerwatch.schema.batch import SECOND, Array, Rows
 from peerwatch.stats.keyed import REFUSED, Keyed, Merge
 from peerwatch.stats.tally import tally
@@ -37,10 +38,10 @@ UNKNOWN, DESCRIBED, OPENED = 0, 1, 2
 
 ADDRESS_TYPES = ("addr", "addrv2")
 
-READS_MESSAGE = ("ts", "seq", "peer", "inbound", "type", "size", "kept")
+READS_MESSAGE = ("session", "ts", "seq", "peer", "inbound", "type", "size", "kept")
 READS_ADDRESS = ("session", "ts", "seq", "peer", "inbound")
 READS_CONNECTION = ("ts", "peer", "event", "inbound", "conn_type", "established")
-READS_NODE = ("event", "started")
+READS_NODE = READS
 READS_VERSION = ("ts", "peer", "inbound", "time")
 
 
@@ -91,16 +92,17 @@ class Limiter:
         peers.column("offered", np.int64)
         peers.column("reopened", np.bool_, merge=Merge.MAX)
         peers.column("ending", np.bool_, merge=Merge.MAX)
+        peers.column("session", np.int64, merge=Merge.MAX)
         self._touched = False
         """Whether rows came since the last second was settled."""
-        self._started = 0
+        self._process = Processes()
         self._restarted = False
 
     def update(self, rows: Mapping[str, Rows]) -> Offer | None:
         """Take rows of the present second; returns the address messages among them."""
         self._touched = True
         if (nodes := rows.get("node")) is not None:
-            self._processes(nodes)
+            self._restarted |= any(self._process.update(nodes))
         if (connections := rows.get("connection")) is not None:
             self._connections(connections)
         if (versions := rows.get("version")) is not None:
@@ -178,13 +180,6 @@ class Limiter:
         self.bucket.grant(slots, times * float(MAX_ADDR_TO_SEND))
         self.peers["due"][slots] += times * MAX_ADDR_TO_SEND
 
-    def _processes(self, nodes: Rows) -> None:
-        """Peer ids start over when the node does: told by its end, or by another time of start than before."""
-        for event, started in zip(nodes["event"].tolist(), nodes["started"].tolist(), strict=True):
-            other = started and self._started and started != self._started
-            self._restarted |= bool(event in ("started", "exited") or other)
-            self._started = started or self._started
-
     def _connections(self, rows: Rows) -> None:
         peers = self.peers
         slots = peers.locate(rows["peer"], rows["ts"])
@@ -222,7 +217,7 @@ class Limiter:
         new = np.concatenate(([True], (seq[1:] != seq[:-1]) | (peer[1:] != peer[:-1])))
         (starts,) = new.nonzero()
         entries = np.diff(starts, append=len(row))
-        ts = rows["ts"][row[starts]]
+        ts, session = rows["ts"][row[starts]], rows["session"][row[starts]]
         slot = self.peers.locate(peer[starts], ts)
         of = np.cumsum(new) - 1
         if slot.min() == REFUSED:
@@ -230,8 +225,9 @@ class Limiter:
             if not kept.any():
                 return None
             row, of = row[kept[of]], (np.cumsum(kept) - 1)[of[kept[of]]]
-            slot, ts, starts, entries = slot[kept], ts[kept], starts[kept], entries[kept]
+            slot, ts, session, starts, entries = slot[kept], ts[kept], session[kept], starts[kept], entries[kept]
         tally(self.peers["offered"], slot, entries)
+        np.maximum.at(self.peers["session"], slot, session)
         return Offer(slot, ts, seq[starts], entries, row, of)
 
     def _messages(self, rows: Rows, offer: Offer | None) -> None:
@@ -258,13 +254,15 @@ class Limiter:
         slots = self.peers.locate(rows["peer"][at], rows["ts"][at])
         kept = slots != REFUSED
         tally(self.peers[column], slots[kept], amounts[kept])
+        np.maximum.at(self.peers["session"], slots[kept], rows["session"][at[kept]])
 
     def state(self) -> dict[str, Any]:
         """Everything, as JSON-able values."""
-        return {"peers": self.peers.state(), "started": self._started, "restarted": self._restarted}
+        return {"peers": self.peers.state(), "process": self._process.state(), "restarted": self._restarted}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state()`."""
         self.peers.restore(state["peers"])
         self._touched = True
-        self._started, self._restarted = int(state["started"]), bool(state["restarted"])
+        self._process.restore(state["process"])
+        self._restarted = bool(state["restarted"])

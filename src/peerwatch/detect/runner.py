@@ -1,13 +1,16 @@
 """Runs detectors over the rows of one node, second by second of event time.
 
-The second of an event is the highest second of any event before it and of its own, in order of arrival; so time never goes
-back, and a row that comes late belongs to the present second with its own `ts`. A second is over when a later event or a
-watermark says so. Every second is given whole (`update`, possibly in several calls) and then ticked once, whatever the batches,
-so findings depend on the rows alone. Which seconds are ticked while nothing happens: see `detect.clock`.
+The second of an event is the highest second of any event before it and of its own, in order of arrival; so time does not go
+back, and a row that comes late belongs to the present second with its own `ts`. The one exception is a `loss` row of kind
+`clock` from an earlier second: the wall clock was set back. Then the present second is over, and the next one is that of the row.
+A second is over when a later event or a watermark says so. Every second is given whole (`update`, possibly in several calls) and
+then ticked once, whatever the batches, so findings depend on the rows alone. Which seconds are ticked while nothing happens: see
+`detect.clock`.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -18,15 +21,26 @@ import numpy as np
 from peerwatch.detect._api import Detector, Finding, Kind, Severity, SubjectKind
 from peerwatch.detect.clock import idle_seconds
 from peerwatch.detect.known_peers import KnownPeers
+from peerwatch.detect.processes import READS, Processes
 from peerwatch.detect.sight import Sight
 from peerwatch.detect.slices import Whole
-from peerwatch.schema.batch import SECOND, Batch, Rows
+from peerwatch.schema.batch import SECOND, Array, Batch, Rows
 from peerwatch.wire.raw import printable
 
 FAILURES = 3
 """A detector that failed so often is not run again: its findings would no longer mean anything."""
 
-OWN_READS = {"loss": ("kind", "probe", "first_ts", "last_ts", "count"), "connection": ("peer", "address"), "node": ("event",)}
+SET_BACK_S = 2
+"""A clock row more than so many seconds before the present second begins an earlier one; less is made up for by waiting."""
+
+AHEAD_S = 86_400
+"""An event so far ahead of its batch's watermark does not move the clock: whoever wrote its time was wrong. A source may know
+only roughly how far it has come, but not to the day."""
+
+_AHEAD = -1
+"""In place of the second of such an event."""
+
+OWN_READS = {"loss": ("kind", "probe", "first_ts", "last_ts", "count"), "connection": ("peer", "address"), "node": READS}
 """Tables and columns that the runner itself reads, where an archive has them."""
 
 DETECTOR_FAILED = Kind(
@@ -43,7 +57,7 @@ DETECTOR_FAILED = Kind(
 class Detected:
     """A finding, who found it and when: `second` of event time, and `in_sight_s` seconds after the node came into sight.
 
-    `addresses` has the addresses of its peers as known then.
+    `addresses` has the addresses of its peers as known then; `back_s` is by how much the clock had been set back so far.
     """
 
     second: int
@@ -52,6 +66,12 @@ class Detected:
     finding: Finding
     addresses: Mapping[int, str] = field(default_factory=dict)
     in_sight_s: int = 0
+    back_s: int = 0
+
+    @property
+    def elapsed(self) -> int:
+        """Its second on a clock that is never set back."""
+        return self.second + self.back_s
 
 
 @dataclass(slots=True)
@@ -59,6 +79,8 @@ class Running:
     """A detector at work: how often it failed, what it cost, and which tables were withheld because columns are missing."""
 
     detector: Detector
+    fresh: str
+    """Its snapshot from before any row, as JSON."""
     failures: int = 0
     """Seconds in which it failed."""
     failed_in: int | None = None
@@ -83,15 +105,17 @@ class Runner:
     def __init__(self, node: str, detectors: Iterable[Detector], *, clock: Callable[[], int] | None = None) -> None:
         """Run `detectors` for `node`. `clock` (ns, monotonic) measures what each costs; None leaves that unmeasured."""
         self.node = node
-        self.running = {d.name: Running(d) for d in detectors}
+        self.running = {d.name: Running(d, json.dumps(d.snapshot())) for d in detectors}
         for running in self.running.values():
             running.detector.node = node
         self._clock = clock or (lambda: 0)
         self._second: int | None = None
         self._last_event = 0
         self._since = 0
+        self._back_s = 0
         self._sight = Sight()
         self._peers = KnownPeers()
+        self._process = Processes()
         self._own: set[str] = set()
         self._wanted = {table.name for r in self.running.values() for table in r.detector.reads} | OWN_READS.keys()
 
@@ -99,6 +123,11 @@ class Runner:
     def second(self) -> int:
         """The present second: all before it are over. 0 before the first event."""
         return self._second or 0
+
+    @property
+    def elapsed(self) -> int:
+        """The present second on a clock that is never set back; like it but for what was set back since this runner began."""
+        return self.second + self._back_s
 
     def feed(self, batch: Batch) -> list[Detected]:
         """Take a batch; returns what was found in it, in order of time."""
@@ -108,16 +137,16 @@ class Runner:
         self._own = {name for name, needed in OWN_READS.items() if columns.get(name, set()).issuperset(needed)}
         self._withhold(columns)
         if len(batch.events):
-            seconds = batch.events // SECOND
+            mark = batch.watermark // SECOND
+            seconds = np.where(batch.events // SECOND > mark + AHEAD_S, _AHEAD, batch.events // SECOND)
             if self._second is None:
-                self._second = self._last_event = self._since = int(seconds[0])
-            seconds = np.maximum.accumulate(seconds)
-            edges = [0, *(np.flatnonzero(np.diff(seconds)) + 1).tolist(), len(seconds)]
-            places = {name: np.searchsorted(batch.event_of[name], edges).tolist() for name in wholes}
-            for nth, (first, stop) in enumerate(pairwise(edges)):
-                rows = {n: wholes[n].slice(p[nth], p[nth + 1]) for n, p in places.items() if p[nth] < p[nth + 1]}
-                self._pass_to(int(seconds[first]), found)
-                self._take(rows, stop - first, found)
+                self._second = self._last_event = self._since = int(seconds[0]) if seconds[0] != _AHEAD else mark
+            clock = wholes["loss"].where("kind", "clock") if "loss" in self._own else np.zeros(0, bool)
+            steps = set(batch.event_of["loss"][clock].tolist()) if len(clock) else set()
+            for first, stop in pairwise(sorted({0, *steps, len(seconds)})):
+                if first in steps:
+                    self._set_back(int(seconds[first]), found)
+                self._stretch(batch, wholes, seconds, (first, stop), found)
         if self._second is not None:
             self._pass_to(batch.watermark // SECOND, found)
         return found
@@ -137,6 +166,7 @@ class Runner:
             "since": self._since,
             "sight": self._sight.state(),
             "peers": self._peers.state(),
+            "process": self._process.state(),
             "detectors": {n: {"failures": r.failures, "state": r.detector.snapshot()} for n, r in self.running.items()},
         }
 
@@ -149,6 +179,7 @@ class Runner:
         self._second, self._last_event, self._since = state["second"], state["last_event"], state["since"]
         self._sight.restore(state["sight"])
         self._peers.restore(state["peers"])
+        self._process.restore(state["process"])
         for name, running in self.running.items():
             if name in state["detectors"]:
                 running.failures = state["detectors"][name]["failures"]
@@ -164,6 +195,32 @@ class Runner:
                         running.withheld[table.name] = missing
                     else:
                         running.withheld.pop(table.name, None)
+
+    def _stretch(
+        self, batch: Batch, wholes: Mapping[str, Whole], seconds: Array, span: tuple[int, int], found: list[Detected]
+    ) -> None:
+        """Events first … stop-1 (`span`), in which the clock is not set back, second by second."""
+        begin, end = span
+        latest = np.maximum.accumulate(seconds[begin:end])
+        edges = [begin, *(np.flatnonzero(np.diff(latest)) + begin + 1).tolist(), end]
+        places = {name: np.searchsorted(batch.event_of[name], edges).tolist() for name in wholes}
+        for nth, (first, stop) in enumerate(pairwise(edges)):
+            rows = {n: wholes[n].slice(p[nth], p[nth + 1]) for n, p in places.items() if p[nth] < p[nth + 1]}
+            self._pass_to(int(latest[first - begin]), found)
+            self._take(rows, stop - first, found)
+
+    def _set_back(self, second: int, found: list[Detected]) -> None:
+        """The clock was set to `second`: if that is long over, finish the present second and go on from there."""
+        now = self.second
+        if second == _AHEAD or second >= now - SET_BACK_S:
+            return
+        self._pass_to(now + 1, found)
+        self._back_s += now + 1 - second
+        self._second = self._since = second
+        self._sight = Sight()
+        for running in self.running.values():
+            running.failed_in = None
+            self._run(running, lambda r=running: _start_over(r, now - second), second, found)  # type: ignore[misc]
 
     def _pass_to(self, second: int, found: list[Detected]) -> None:
         """Let the clock reach `second`: tick what is over by then."""
@@ -181,7 +238,7 @@ class Runner:
         """Give rows of the present second to everybody."""
         self._last_event = second = self.second
         own = {name: rows[name] for name in self._own if name in rows}
-        if "node" in own and own["node"].where("event", "started").any():
+        if "node" in own and self._process.update(own["node"]).began:
             self._since = second
             self._peers.clear()
         if "connection" in own:
@@ -219,7 +276,8 @@ class Runner:
     def _detected(self, second: int, detector: str, kind: Kind, finding: Finding) -> Detected:
         seen = min(finding.completeness, self._sight.completeness(finding.first_ts, finding.last_ts))
         addresses = self._peers.addresses(finding.peers)
-        return Detected(second, detector, kind, replace(finding, completeness=seen), addresses, second - self._since)
+        whole = replace(finding, completeness=seen)
+        return Detected(second, detector, kind, whole, addresses, second - self._since, self._back_s)
 
     def _failed(self, running: Running, error: Exception, second: int) -> Detected:
         name = running.detector.name
@@ -239,4 +297,9 @@ class Runner:
                 "state": "disabled" if running.disabled else "goes on",
             },
         )
-        return Detected(second, name, DETECTOR_FAILED, finding)
+        return Detected(second, name, DETECTOR_FAILED, finding, back_s=self._back_s)
+
+
+def _start_over(running: Running, by_s: int) -> Sequence[Finding]:
+    running.detector.clock_set_back(by_s, json.loads(running.fresh))
+    return ()

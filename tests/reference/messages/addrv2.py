@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
+
 from tests.reference.reader import Reader, Rows, Stopped, compact_size
 
 TYPES = ("addrv2",)

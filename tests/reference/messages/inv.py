@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 from hypothesis import strategies as st
+
 from tests.reference.reader import Reader, Rows, compact_size
 
 TYPES = ("inv", "getdata", "notfound")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from tests.reference.reader import Reader, Rows, Stopped, compact_size
 
 from peerwatch.schema.tables.version import Version
 from peerwatch.wire.raw import printable
+from tests.reference.reader import Reader, Rows, Stopped, compact_size
 
 TYPES = ("version",)
 OPTIONAL = [name for name, column in Version.columns.items() if column.nullable]

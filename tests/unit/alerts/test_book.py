@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.builders import START
 
 from peerwatch.alerts.book import INCIDENTS, REARM_S, IncidentBook
 from peerwatch.alerts.incident import MOST_PEERS, Incident, PeerName
@@ -14,6 +14,7 @@ from peerwatch.alerts.rows import AlertRows
 from peerwatch.detect._api import Finding, Kind, Severity, SubjectKind
 from peerwatch.detect.runner import Detected
 from peerwatch.schema.batch import SECOND
+from tests.builders import START
 
 NOTICE = Kind("flood", Severity.NOTICE, "A flood.", "addresses", "Look.")
 PAGE = Kind("flood_severe", Severity.PAGE, "A severe flood.", "addresses", "Look now.", hold_s=90)
@@ -196,3 +197,85 @@ def test_restored_incident_without_new_findings_keeps_its_words():
     (resolved,) = restored.take([], START + 100)
     assert told([resolved]) == [(61, "resolved")]
     assert (resolved.explanation, resolved.query) == (changes[0].explanation, changes[0].query)
+
+
+def back(second: float, by: int, **more: object) -> Detected:
+    """A finding made after the clock was set back by so many seconds."""
+    return replace(found(second, **more), back_s=by)  # type: ignore[arg-type]
+
+
+def test_hold_and_rearm_go_on_when_the_clock_is_set_back():
+    """An incident lasts while it is found, and is over a minute after: by the time that has passed. Rows have the wall clock."""
+    detected = [found(1000), found(1020), back(400, 640), back(440, 640)]
+    assert told(take(*detected, until=1200)) == [(1001, "open"), (441, "updated"), (501, "resolved")]
+    assert told(take(*detected, back(1100, 640), until=1741))[-1:] == [(1101, "open")]
+    ids = {change.incident for change in take(found(1000), back(1000, 1300), until=2400)}
+    assert len(ids) == 2
+
+
+def test_incident_that_was_over_before_the_clock_was_set_back():
+    """It keeps the times of the clock by which it was found, whenever it is asked for."""
+    detected = [found(1000), back(500, 561)]
+    whole = take(*detected, until=1100)
+    book = IncidentBook("alice")
+    parts = book.take(detected[:1], START + 1030) + book.take([], START + 1061) + book.take(detected[1:], START + 1100)
+    assert parts == whole
+    assert told(whole) == [(1001, "open"), (1061, "resolved"), (501, "open")]
+
+
+def test_changes_come_in_order_of_elapsed_time():
+    """Not of the wall clock's, which was set back between them."""
+    changes = take(found(1000, identifier="a"), back(500, 520, identifier="b"), until=1200)
+    assert [(change.identifier, change.state) for change in changes] == [
+        *(("a", "open"), ("b", "open")),
+        *(("a", "resolved"), ("b", "resolved")),
+    ]
+
+
+def test_restored_from_a_time_to_come():
+    """When the clock was set back while nothing ran, an incident of the archive is held from now on, not from then."""
+    rows, book = AlertRows("alice", 1), IncidentBook("alice")
+    restored = IncidentBook("alice")
+    restored.restore(rows.incidents(book.take([found(5000)], START + 5001)).to_pylist())
+    assert restored.take([], 0) == []
+    assert restored.take([], START + 100) == []
+    assert restored.take([], START + 160) == []
+    assert told(restored.take([], START + 161)) == [(161, "resolved")]
+
+
+def test_peer_ids_of_two_sessions():
+    """The same id in another session is another peer, whose address replaces nobody's."""
+    changes = take(found(1, session=5), replace(found(2, session=6), addresses={1: "198.51.100.1:8333"}), until=3)
+    assert changes[-1].peers == (PeerName(1, "203.0.113.1:8333"), PeerName(1, "198.51.100.1:8333"))
+    changes = take(found(1, session=5), replace(found(2, session=6), addresses={}), until=3)
+    assert changes[-1].peers == (PeerName(1, "203.0.113.1:8333"), PeerName(1, None))
+
+
+@pytest.mark.parametrize(
+    ("address", "known"),
+    [
+        ("203.0.113.1:8333", ["203.0.113.1:8333"]),
+        (None, ["203.0.113.1:8333"]),
+        ("198.51.100.1:8333", ["203.0.113.1:8333", "198.51.100.1:8333"]),
+    ],
+)
+def test_restored_peers_have_no_session(address, known):
+    """One of an archive is the same peer unless its address says otherwise."""
+    rows, book = AlertRows("alice", 1), IncidentBook("alice")
+    restored = IncidentBook("alice")
+    restored.restore(rows.incidents(book.take([found(0, peer=2, session=5), found(0, session=5)], START + 1)).to_pylist())
+    addresses = {} if address is None else {1: address}
+    for second, score in ((10, 9.0), (11, 99.0)):
+        (last,) = restored.take([replace(found(second, session=6, score=score), addresses=addresses)], START + second + 1)
+    assert [peer.address for peer in last.peers if peer.id == 1] == known
+    assert [peer.address for peer in last.peers if peer.id == 2] == ["203.0.113.2:8333"]
+
+
+def test_restored_peers_of_two_sessions():
+    """Both connections of one id survive a restart."""
+    rows, book = AlertRows("alice", 1), IncidentBook("alice")
+    both = [found(0, session=5), replace(found(0, session=6), addresses={1: "198.51.100.1:8333"})]
+    changes = book.take(both, START + 1)
+    restored = IncidentBook("alice")
+    restored.restore(rows.incidents(changes).to_pylist())
+    assert restored.take([], START + 100)[-1].peers == changes[-1].peers

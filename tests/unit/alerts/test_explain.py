@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from tests.builders import at
-
 from peerwatch.alerts.explain import LONGEST_FACT, NAMED, clock_time, explain
 from peerwatch.alerts.incident import MOST_PEERS, PeerName
 from peerwatch.detect._api import Finding, Kind, Severity, SubjectKind
+from tests.builders import at
 
 KIND = Kind("flood", Severity.PAGE, "A peer floods.", "addresses", "Look at it.", normal="At most ten, as Core limits.")
 
@@ -14,8 +13,8 @@ KIND = Kind("flood", Severity.PAGE, "A peer floods.", "addresses", "Look at it."
 def finding(**more: object) -> Finding:
     """A finding about peer 7."""
     facts = {"future_times_percent": 84.25, "reason": "test"}
-    base = {"expected": (0.0, 10.0), "identifier": "flood:alice", "peers": (7,), "facts": facts}
-    return Finding("flood", SubjectKind.PEER, "7", at(0), at(9), 50.0, 1234.0, **(base | more))  # type: ignore[arg-type]
+    base = {"measured": 1234.0, "expected": (0.0, 10.0), "identifier": "flood:alice", "peers": (7,), "facts": facts}
+    return Finding("flood", SubjectKind.PEER, "7", at(0), at(9), 50.0, **(base | more))  # type: ignore[arg-type]
 
 
 def names(n: int) -> list[PeerName]:
@@ -63,3 +62,16 @@ def test_hostile_text_is_escaped_and_bounded():
 def test_clock_time():
     """Times are UTC, to the second."""
     assert clock_time(at(61.9)) == "2021-07-11 10:41:01 UTC"
+
+
+def test_measured_within_what_is_expected():
+    """Nothing is said about what would be expected when it was; nothing at all when there was nothing to measure."""
+    assert "Measured: 10 addresses. Normal" in explain(KIND, finding(measured=10.0), [], at(0), 1.0)
+    assert "Measured" not in explain(KIND, finding(measured=0.0), [], at(0), 1.0)
+    assert "4 addresses, where 5 to 10 would" in explain(KIND, finding(measured=4.0, expected=(5.0, 10.0)), [], at(0), 1.0)
+
+
+def test_time_that_was_not_seen():
+    """A share that rounds to nothing is not given."""
+    assert "Next to nothing of that time was seen." in explain(KIND, finding(), [], at(0), 0.0)
+    assert "Only 0.2 % of" in explain(KIND, finding(), [], at(0), 0.002)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 
-from tests.builders import START, at
-
 from peerwatch.alerts.book import IncidentBook
 from peerwatch.alerts.rows import AlertRows
 from peerwatch.detect._api import Finding, Kind, RowKey, Severity, SubjectKind
 from peerwatch.detect.runner import Detected
 from peerwatch.schema.tables.finding import Finding as FindingTable
 from peerwatch.schema.tables.incident import Incident as IncidentTable
+from tests.builders import START, at
 
 KIND = Kind("flood", Severity.PAGE, "A flood.", "addresses", "Look.")
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.chunks import chunks_of
-from tests.unit.sources.test_pace import ALICE, chunk
 
 from peerwatch.app.pipeline import Pipeline, Settings
 from peerwatch.detect.registry import all_detectors
@@ -15,6 +13,8 @@ from peerwatch.sources._api import Chunk
 from peerwatch.sources.simulation.simulation import Plan
 from peerwatch.sources.simulation.source import SimulationSource
 from peerwatch.wire.raw import RawMessages
+from tests.chunks import chunks_of
+from tests.unit.sources.test_pace import ALICE, chunk
 
 START = 1_760_054_400 * SECOND
 SETTINGS = Settings(bytes(40), START, {})

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.app.test_pipeline import PLAN, START
 
 from peerwatch.app.pipeline import Settings
 from peerwatch.app.replay import MADE_BY_DETECTION, Replay, open_source, replay
@@ -23,6 +22,7 @@ from peerwatch.sources.simulation.source import SimulationSource
 from peerwatch.store.archive import Archive
 from peerwatch.store.errors import ArchiveError
 from peerwatch.store.query import Query
+from tests.unit.app.test_pipeline import PLAN, START
 
 CAPTURE = Path(__file__).parents[2] / "data/captures/handshake-node0"
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.app.test_pipeline import PLAN, SETTINGS, START, flood
 
 from peerwatch.app.pipeline import Pipeline
 from peerwatch.app.recorder import Recorder
@@ -17,6 +16,7 @@ from peerwatch.schema.batch import SECOND
 from peerwatch.schema.table import Identity
 from peerwatch.schema.tables.incident import Incident
 from peerwatch.store.archive import Archive
+from tests.unit.app.test_pipeline import PLAN, SETTINGS, START, flood
 
 
 class Clock:
@@ -163,10 +163,13 @@ def record(archive: Archive, who: Identity, *rows: dict[str, Any]) -> None:
         recorder.close()
 
 
-def test_open_incidents_are_those_whose_newest_row_says_so(archive: Archive) -> None:
-    """Of the node that is asked for only, the newest row of each, over runs; resolved ones are left out, reopened ones are in."""
+@pytest.mark.parametrize("sessions", [(100, 200), (200, 100)])
+def test_open_incidents_are_those_whose_newest_row_says_so(archive: Archive, sessions: tuple[int, int]) -> None:
+    """Of the node that is asked for only, the newest row of each, over runs, also when the clock was set back between; resolved
+    ones are left out, reopened ones are in.
+    """
     assert open_incidents(archive.path, "alice") == []
-    early, late = Identity("alice", 100, "detect"), Identity("alice", 200, "detect")
+    early, late = (Identity("alice", session, "detect") for session in sessions)
     record(archive, early, *(incident(n, "open", i) for i, n in enumerate(["goes on", "ends", "ends later", "comes back"])))
     record(archive, early, incident("ends", "resolved", 4), incident("comes back", "resolved", 5, 2))
     now = [("ends later", "resolved", 1), ("comes back", "open", 3), ("goes on", "updated", 2)]
@@ -174,7 +177,7 @@ def test_open_incidents_are_those_whose_newest_row_says_so(archive: Archive) -> 
     record(archive, Identity("bob", 300, "detect"), incident("of another", "open", 0, node="bob"))
     found = open_incidents(archive.path, "alice")
     assert {(r["incident"], r["state"], r["session"]) for r in found} == {
-        ("goes on", "updated", 200),
-        ("comes back", "open", 200),
+        ("goes on", "updated", late.session),
+        ("comes back", "open", late.session),
     }
     assert [r["ts"] for r in found] == sorted(r["ts"] for r in found)

@@ -7,7 +7,6 @@ import re
 
 import numpy as np
 import pyarrow as pa
-from tests.unit.sources.test_pace import ALICE, BOB, chunk
 
 from peerwatch.app.pipeline import Outcome, Pipeline, Settings
 from peerwatch.app.view import RateLine
@@ -15,6 +14,7 @@ from peerwatch.schema.batch import SECOND
 from peerwatch.schema.tables.loss import Loss
 from peerwatch.sources._api import Chunk
 from peerwatch.wire.raw import RawMessages
+from tests.unit.sources.test_pace import ALICE, BOB, chunk
 
 NOON = 1_760_054_400 * SECOND + 12 * 3600 * SECOND
 

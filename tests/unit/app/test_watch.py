@@ -17,10 +17,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.chunks import cut
-from tests.unit.app.test_pipeline import flood
-from tests.unit.sources.test_pace import ALICE, BOB, chunk
-from tests.unit.sources.usdt.by_hand import LOADED, HandTracer
 
 from peerwatch.app import watch as module
 from peerwatch.app.pipeline import Outcome, Pipeline, Settings
@@ -34,6 +30,10 @@ from peerwatch.sources.usdt.source import UsdtSource
 from peerwatch.store.archive import Archive
 from peerwatch.store.query import Query
 from peerwatch.store.wal import Segment
+from tests.chunks import cut
+from tests.unit.app.test_pipeline import flood
+from tests.unit.sources.test_pace import ALICE, BOB, chunk
+from tests.unit.sources.usdt.by_hand import LOADED, HandTracer
 
 ROOT = Path(__file__).parents[3]
 START = 1_760_054_400 * SECOND

@@ -6,12 +6,11 @@ import json
 import re
 from pathlib import Path
 
-from tests.unit.cli.conftest import Command
-
 from peerwatch.app.recorder import Recorder
 from peerwatch.schema.table import Identity
 from peerwatch.schema.tables.incident import Incident
 from peerwatch.store.archive import Archive
+from tests.unit.cli.conftest import Command
 
 FIELDS = {"kind", "severity", "state", "first_ts", "last_ts", "node", "subject", "peers", "explanation"}
 """Names that scripts rely on."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.unit.cli.conftest import Command
 
 from peerwatch.cli.detectors import facts
 from peerwatch.detect.registry import all_detectors
+from tests.unit.cli.conftest import Command
 
 
 def test_all_detectors(peerwatch: Command) -> None:

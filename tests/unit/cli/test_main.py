@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.unit.cli.conftest import Command
 
 import peerwatch as package
 from peerwatch import cli
 from peerwatch.cli.main import FAILED, NOT_VERBS, SUMMARIES, fail
+from tests.unit.cli.conftest import Command
 
 VERBS = sorted(m.name for m in pkgutil.iter_modules(cli.__path__) if m.name not in NOT_VERBS)
 COMMAND = [sys.executable, "-m", "peerwatch"]

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from tests.unit.cli.conftest import Command
 
 CAPTURE = Path(__file__).parents[2] / "data/captures/ping-node0"

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.unit.cli.conftest import Command
 
 from peerwatch.sources.simulation.folder import PLAY
+from tests.unit.cli.conftest import Command
 
 
 def test_scenarios_are_listed(peerwatch: Command) -> None:

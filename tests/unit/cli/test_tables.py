@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 
-from tests.unit.cli.conftest import Command
-
 from peerwatch.schema.registry import all_tables
 from peerwatch.schema.tables.message import Message
+from tests.unit.cli.conftest import Command
 
 
 def test_all_tables(peerwatch: Command) -> None:

@@ -6,9 +6,9 @@ import ipaddress
 
 import numpy as np
 import pytest
-from tests.builders import mapped
 
 from peerwatch.detect.address_space import folded, special
+from tests.builders import mapped
 
 ALL = np.ones(1, bool)
 NONE = np.zeros(1, bool)

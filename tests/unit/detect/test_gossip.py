@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.builders import START, Stream, at, honest_addresses, mapped, uniform_addresses
 
 from peerwatch.detect.gossip import ENTRIES, Gossip, Limits, Signs
 from peerwatch.detect.limiter import Limiter
 from peerwatch.schema.batch import Rows
+from tests.builders import START, Stream, at, honest_addresses, mapped, uniform_addresses
 
 LIMITS = Limits(0.001, 1e-6, 0.2, 20, 20, 0.9, 0.3)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from tests.builders import Stream, at
-
 from peerwatch.detect.known_peers import LONGEST, REMEMBERED, KnownPeers
 from peerwatch.schema.batch import Rows
+from tests.builders import Stream, at
 
 
 def known(stream: Stream) -> KnownPeers:

@@ -6,10 +6,11 @@ import json
 
 import numpy as np
 import pytest
-from tests.builders import START, Stream, at, honest_addresses, mapped
 
 from peerwatch.detect.limiter import Limiter, Spent
 from peerwatch.schema.batch import SECOND, Rows
+from peerwatch.schema.table import Identity
+from tests.builders import START, Stream, at, honest_addresses, mapped
 
 IP = honest_addresses(np.random.default_rng(0), 2000)
 
@@ -221,3 +222,15 @@ def test_state_round_trip():
     results = [limiter.settle(START) for limiter in (first, second)]
     assert [r.refused.tolist() for r in results] == [[499], [499]]
     assert first.state() == second.state()
+
+
+def test_connections_are_of_a_session():
+    """Each peer has the session of its newest messages, whole or not, whoever else found no room in between."""
+    limiter = Limiter(2)
+    for session, peers, more in ((5, (1, 2), {}), (6, (9, 2), {}), (7, (1,), {"kept": 0})):
+        stream = Stream(Identity("alice", session, "usdt"))
+        for peer in peers:
+            (stream.message(at(session), peer, "addr", size=93, **more) if more else offer(stream, session, peer, 3))
+        limiter.update({name: Rows(rows) for name, rows in stream.tables().items()})
+        assert limiter.peers.of(2, "session") == min(session, 6)
+    assert limiter.peers.of(1, "session") == 7

@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from tests.builders import IDENTITY, START, Stream, at, cut
 
 from peerwatch.detect._api import Detector, Finding, Kind, Severity, SubjectKind
 from peerwatch.detect.runner import FAILURES, Runner
 from peerwatch.schema.batch import SECOND, Batch, Rows
 from peerwatch.schema.tables.connection import Connection
 from peerwatch.schema.tables.message import Message
+from tests.builders import IDENTITY, START, Stream, at, cut
 
 
 class Recording(Detector):
@@ -276,3 +276,201 @@ def test_snapshot_of_other_detectors():
     restored.restore(old)
     assert restored.second == START
     assert restored.finish() == []
+
+
+def set_back(*, to: float = 50) -> Stream:
+    """Messages until 100 s, then the clock is set to an earlier time, and a message comes a second later."""
+    stream = messages(0.5, 100.2, 100.7)
+    stream.loss(at(to), "clock", first=at(100.9))
+    stream.message(at(to + 1.5), 1, "ping")
+    return stream
+
+
+def test_clock_that_is_set_back():
+    """The present second is finished with its rows, and the next ones are those of the new time, each ticked once."""
+    detector = Recording()
+    runner = Runner("alice", [detector])
+    found = runner.feed(set_back().batch(at(53.5)))
+    assert detector.calls[-7:] == [99, ("message", [1, 1]), 100, 50, ("message", [1]), 51, 52]
+    assert [(d.second - START, d.elapsed - START, d.finding.measured) for d in found] == [
+        (0, 0, 1.0),
+        (100, 100, 2.0),
+        (51, 102, 1.0),
+    ]
+    assert (runner.second - START, runner.elapsed - START) == (53, 104)
+
+
+@pytest.mark.parametrize(("to", "back"), [(97.9, True), (98.0, False), (100.9, False), (4000, False)])
+def test_clock_row_that_sets_nothing_back(to, back):
+    """Up to two seconds are made up for by waiting; forwards is no step back."""
+    runner = Runner("alice", [Recording()])
+    found = runner.feed(set_back(to=to).batch(at(to))) + runner.finish()
+    assert (runner.elapsed > runner.second) is back
+    assert found[1].second == START + 100
+
+
+def test_only_a_clock_row_sets_back():
+    """A loss of another kind, or any other row, from long ago is late."""
+    stream = messages(0.5, 100)
+    stream.loss(at(50), "gap")
+    stream.message(at(51), 1, "ping")
+    runner = Runner("alice", [Recording()])
+    runner.feed(stream.batch(at(100)))
+    assert (runner.second, runner.elapsed) == (START + 100, START + 100)
+
+
+def test_clock_set_back_on_a_quiet_node():
+    """The present second is that of the watermark when no event came since; a clock row before all others is no step."""
+    runner = Runner("alice", [Recording()])
+    stream = Stream()
+    stream.loss(at(0), "clock")
+    runner.feed(stream.batch(at(90)))
+    assert runner.elapsed == runner.second == START + 90
+    stream = Stream()
+    stream.loss(at(80), "clock")
+    runner.feed(stream.batch(at(80)))
+    assert (runner.second, runner.elapsed) == (START + 80, START + 91)
+
+
+def test_set_back_starts_afresh_but_for_who_is_connected():
+    """Sight, warm-up and detectors begin anew: what they keep is of times to come. Addresses stay."""
+    stream = messages(*[30.1] * 9)
+    stream.opened(at(40.2), 1)
+    stream.loss(at(41.5), "dropped", count=900)
+    stream.append(set_back(to=40))
+    detector = Recording()
+    (*_, last) = Runner("alice", [detector]).feed(stream.batch(at(45)))
+    assert (last.second, last.in_sight_s, last.finding.completeness) == (START + 41, 1, 1.0)
+    assert last.addresses == {1: "192.0.2.1:8333"}
+
+
+class Remembering(Recording):
+    """Keeps what it is given, and is told by how much the clock was set back."""
+
+    def tick(self, second: int) -> Iterable[Finding]:
+        """Find all messages so far."""
+        if self.now:
+            yield finding(second, self.now)
+
+    def clock_set_back(self, by_s: int, fresh: Mapping[str, Any]) -> None:
+        """As said."""
+        self.calls.append(("back", by_s))
+        super().clock_set_back(by_s, fresh)
+
+
+class Stuck(Recording):
+    """Cannot start afresh."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Fail."""
+        raise KeyError(str(state))
+
+
+def test_detectors_start_afresh_each_time():
+    """By default from the state before any row, which rows do not change; one that fails at it is reported, others go on."""
+    detector, stuck = two(Remembering(), Stuck())
+    assert isinstance(detector, Remembering)
+    stream = set_back(to=50)
+    stream.loss(at(20), "clock")
+    stream.message(at(21), 1, "ping")
+    found = Runner("alice", [stuck, detector]).feed(stream.batch(at(22)))
+    assert [call for call in detector.calls if isinstance(call, tuple) and call[0] == "back"] == [("back", 50), ("back", 31)]
+    by_second = {d.second - START: d.finding.measured for d in found if d.detector == detector.name}
+    assert by_second == {**dict.fromkeys(range(100), 1), 100: 3, 51: 1, 21: 1}
+    assert [d.second - START for d in found if d.kind.name == "detector_failed"] == [50, 20]
+
+
+def test_failure_in_the_same_second_of_a_clock_that_was_set_back():
+    """It is another second, and another failure."""
+    runner, stream = Runner("alice", [FailingUpdate()]), Stream()
+    found = runner.feed(messages(50.5).batch(at(60)))
+    stream.loss(at(50), "clock")
+    stream.message(at(50.7), 1, "ping")
+    found += runner.feed(stream.batch(at(52)))
+    assert [(d.second - START, d.finding.measured) for d in found] == [(50, 1), (50, 2)]
+    assert [d.back_s for d in found] == [0, 11]
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_cuts_do_not_matter_when_the_clock_is_set_back(size):
+    """Again and again, with late rows and pauses: the same ticks, findings and state for any cut."""
+    rng = np.random.default_rng(12)
+    stream, now = Stream(), 0.0
+    for peer in range(300):
+        now += rng.choice([0.01, 0.3, 2, 700], p=[0.6, 0.3, 0.08, 0.02])
+        ts = at(now - rng.exponential(0.5))
+        if rng.random() < 0.05:
+            now -= rng.choice([1, 3, 60, 3600])
+            stream.loss(at(now), "clock")
+        elif rng.random() < 0.2:
+            stream.opened(ts, peer)
+        else:
+            stream.message(ts, peer, "ping")
+    batch = stream.batch(at(now + 3))
+    results = []
+    for batches in ([batch], list(cut(batch, size))):
+        detector = Recording()
+        runner = Runner("alice", [detector])
+        found = [each for part in batches for each in runner.feed(part)] + runner.finish()
+        assert [d.elapsed for d in found] == sorted(d.elapsed for d in found)
+        assert found[-1].back_s > 3600
+        results.append((found, [c for c in detector.calls if isinstance(c, int)], runner.snapshot(), runner.elapsed))
+    assert results[0] == results[1]
+
+
+def test_elapsed_goes_on_from_the_wall_clock_after_a_restart():
+    """What was set back before is not counted: incidents of an archive have the times of the wall clock."""
+    first, second = Runner("alice", [Recording()]), Runner("alice", [Recording()])
+    first.feed(set_back().batch(at(53)))
+    second.restore(json.loads(json.dumps(first.snapshot())))
+    assert (second.second, second.elapsed) == (START + 53, START + 53)
+
+
+DAY = 86_400
+
+
+def test_event_far_ahead_of_its_batch_does_not_move_the_clock():
+    """Whoever wrote it was wrong: it is given in the present second. Up to a day ahead it is believed, and so is a watermark."""
+    detector = Recording()
+    runner = Runner("alice", [detector])
+    runner.feed(messages(0.5, 3 + DAY + 2, 1.5, 2.5).batch(at(3)))
+    assert detector.calls == [("message", [1, 1]), 0, ("message", [1]), 1, ("message", [1]), 2]
+    runner.feed(messages(3 + DAY).batch(at(3.5)))
+    assert runner.second == START + 3 + DAY
+    runner.feed(messages(9 * DAY).batch(at(9 * DAY)))
+    assert runner.second == START + 9 * DAY
+
+
+def test_first_event_far_ahead():
+    """The clock starts with the watermark."""
+    runner = Runner("alice", [Recording()])
+    runner.feed(messages(2 * DAY).batch(at(5.5)))
+    assert runner.second == START + 5
+
+
+def test_clock_row_far_ahead_sets_nothing_back():
+    """Its time is not believed, so it is none to go on from."""
+    stream = messages(100)
+    stream.loss(at(3 * DAY), "clock")
+    runner = Runner("alice", [Recording()])
+    runner.feed(stream.batch(at(101)))
+    assert (runner.second, runner.elapsed) == (START + 101, START + 101)
+
+
+def test_node_restarted_while_nobody_looked():
+    """After going on from a snapshot, another process that is found has others' peers and warms up; the same one has not."""
+    stream = Stream()
+    stream.node(at(0), "found", started=at(-9))
+    stream.opened(at(1), 1)
+    before = Runner("alice", [Recording()])
+    before.feed(stream.batch(at(2)))
+    results = []
+    for started in (at(50), at(-9) + 1000):
+        after = Runner("alice", [Recording()])
+        after.restore(json.loads(json.dumps(before.snapshot())))
+        stream = Stream()
+        stream.node(at(100), "found", started=started)
+        stream.message(at(103), 1, "ping")
+        (found,) = after.feed(stream.batch(at(105)))
+        results.append((found.in_sight_s, found.addresses))
+    assert results == [(3, {}), (103, {1: "192.0.2.1:8333"})]

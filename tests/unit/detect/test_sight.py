@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.builders import START, Stream, at
 
 from peerwatch.detect.sight import LOSSES, Sight
 from peerwatch.schema.batch import Rows
+from tests.builders import START, Stream, at
 
 
 def sight(*losses: tuple[str, int, float, float, str | None]) -> Sight:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.builders import Stream, at, mapped
 
 from peerwatch.detect.slices import Whole
 from peerwatch.schema.batch import Rows
+from tests.builders import Stream, at, mapped
 
 
 def rows() -> Whole:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 
 import pytest
-from tests.builders import at
 
 from peerwatch.schema.table import Identity
 from peerwatch.schema.tables.incident import Incident
 from peerwatch.sinks._api import SinkUnavailableError
 from peerwatch.sinks.terminal import WIDTH, Terminal
+from tests.builders import at
 
 
 class Screen(io.StringIO):

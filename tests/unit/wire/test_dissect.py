@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.reference.decode import IDENTITY, KEY, Sent, decode, dissected, layouts, raw
 
 from peerwatch.schema.registry import all_tables
 from peerwatch.sources.capture import CaptureSource
@@ -20,6 +19,7 @@ from peerwatch.wire.dissect import dissect
 from peerwatch.wire.keyed_hash import keyed_hash
 from peerwatch.wire.raw import RawMessages
 from peerwatch.wire.registry import dissector_of_type
+from tests.reference.decode import IDENTITY, KEY, Sent, decode, dissected, layouts, raw
 
 CAPTURES = sorted(p.parent for p in (Path(__file__).parents[2] / "data/captures").glob("*/expected.json"))
 MALFORMED = {"addr_relay-node0": ["over_limit"], "addrv2_relay-node0": ["over_limit"], "ping-node0": ["truncated"]}

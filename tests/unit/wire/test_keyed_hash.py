@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.reference.messages.inv import item
 
 from peerwatch.wire import keyed_hash as module
 from peerwatch.wire.keyed_hash import KEY_BYTES, keyed_hash
+from tests.reference.messages.inv import item
 
 KEY = hashlib.blake2b(b"for tests", digest_size=KEY_BYTES).digest()
 """Must be random: the bound on collisions is over keys."""

@@ -50,7 +50,7 @@ _NO_MESSAGE = -1
 
 _INTEGERS = (
     *("excess_at", "suspect_at"),
-    *("now_first_ts", "now_first_seq", "first_ts", "first_seq", "last_ts", "last_seq", "session"),
+    *("now_first_ts", "now_first_seq", "first_ts", "first_seq", "last_ts", "last_seq"),
 )
 """Columns of a peer: the second its excess was last changed and it became suspect; where its messages of this second, those of
 its excess and its newest message are.
@@ -223,10 +223,8 @@ class AddrFlood(Detector):
         peers["now_first_seq"][offer.slot[new]] = offer.seq[new]
         peers["last_ts"][offer.slot] = offer.ts
         peers["last_seq"][offer.slot] = offer.seq
-        first = int(offer.row[0])
-        peers["session"][offer.slot] = addresses["session"][first]
         codes, names = addresses.codes("source")
-        self._source = names[codes[first]]
+        self._source = names[codes[int(offer.row[0])]]
 
     def _without_evidence(self, slots: Array, second: int) -> None:
         """Peers of whose messages in this second nothing was kept: the second is all that is known."""
@@ -285,15 +283,21 @@ class AddrFlood(Detector):
         return self._excesses(due)
 
     def _floods(self, slots: Array) -> list[Finding]:
-        """Findings about flooders, each with the query for all that flood now."""
+        """Findings about flooders, each with the query for all of its session that flood now."""
         peers = self._peers
         peers["verdict"][slots] = _FLOOD
         if not len(slots):
             return []
         slots = slots[np.argsort(-peers["excess"][slots], kind="stable")][:FINDINGS]
-        named = sorted(peers["key"][slots].tolist())
-        query = rows_of_peers("address", self.node, named, peers["first_ts"][slots].min(), peers["last_ts"][slots].max())
-        return [self._excess("addr_flood", slot, query) for slot in slots.tolist()]
+        sessions = peers["session"][slots]
+        queries = {session: self._query(slots[sessions == session]) for session in np.unique(sessions).tolist()}
+        return [self._excess("addr_flood", s, queries[n]) for s, n in zip(slots.tolist(), sessions.tolist(), strict=True)]
+
+    def _query(self, slots: Array) -> str:
+        """Rows of peers of one session, from the first message of any excess to the newest one."""
+        peers = self._peers
+        first, last, session = peers["first_ts"][slots].min(), peers["last_ts"][slots].max(), peers["session"][slots[0]]
+        return rows_of_peers("address", self.node, sorted(peers["key"][slots].tolist()), (first, last), session)
 
     def _excesses(self, slots: Array) -> list[Finding]:
         """Findings about peers that offer too much, without the signs of a flood."""
@@ -301,13 +305,13 @@ class AddrFlood(Detector):
             return []
         relaying = self._gossip.signs(slots).content & (self._peers["excess"][slots] < self.settings["excess_relay"])
         return [
-            self._excess("addr_relayed" if relays else "addr_excess", slot, "")
+            self._excess("addr_relayed" if relays else "addr_excess", slot, self._query(np.array([slot])))
             for slot, relays in zip(slots.tolist(), relaying.tolist(), strict=True)
         ]
 
     def _excess(self, kind: str, slot: int, query: str) -> Finding:
         peers = self._peers
-        peer, first, last = (int(peers[name][slot]) for name in ("key", "first_ts", "last_ts"))
+        peer, session, first, last = (int(peers[name][slot]) for name in ("key", "session", "first_ts", "last_ts"))
         excess = float(peers["excess"][slot])
         keys = sorted({int(peers["first_seq"][slot]), int(peers["last_seq"][slot])} - {_NO_MESSAGE})
         return Finding(
@@ -321,8 +325,9 @@ class AddrFlood(Detector):
             expected=(0.0, self.settings["excess_notice"]),
             identifier=f"{kind}:{self.node}",
             peers=(peer,),
-            evidence=tuple(RowKey("message", int(peers["session"][slot]), self._source, seq) for seq in keys),
-            query=query or rows_of_peers("address", self.node, (peer,), first, last),
+            session=session,
+            evidence=tuple(RowKey("message", session, self._source, seq) for seq in keys),
+            query=query,
             facts=self._gossip.shares(slot),
         )
 
@@ -343,8 +348,8 @@ class AddrFlood(Detector):
         return found
 
     def _record(self, kind: str, slot: int, share: str, most: float) -> Finding:
-        peer, ts, seq = (int(self._peers[name][slot]) for name in ("key", "last_ts", "last_seq"))
-        first = int(self._peers["now_first_ts"][slot])
+        names = ("key", "session", "now_first_ts", "last_ts", "last_seq")
+        peer, session, first, ts, seq = (int(self._peers[name][slot]) for name in names)
         shares = self._gossip.shares(slot)
         return Finding(
             kind=kind,
@@ -357,7 +362,8 @@ class AddrFlood(Detector):
             expected=(0.0, most),
             identifier=f"{kind}:{self.node}:{peer}",
             peers=(peer,),
-            evidence=(RowKey("message", int(self._peers["session"][slot]), self._source, seq),),
-            query=rows_of_peers("address", self.node, (peer,), first, ts),
+            session=session,
+            evidence=(RowKey("message", session, self._source, seq),),
+            query=rows_of_peers("address", self.node, (peer,), (first, ts), session),
             facts=shares,
         )

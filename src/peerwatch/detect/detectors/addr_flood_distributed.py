@@ -169,7 +169,9 @@ class AddrFloodDistributed(Detector):
         window = self._window or 0
         first, last = window * WINDOW_S * SECOND, (window + 1) * WINDOW_S * SECOND - 1
         high = max(usual, self.settings["rate"] * WINDOW_S) * exposure
-        named = tuple(int(key) for key in self._peers["key"][slots[:64]].tolist())
+        sessions = self._peers["session"][slots]
+        session = int(sessions.max(initial=0))
+        named = tuple(self._peers["key"][slots[sessions == session]][:64].tolist())
         return Finding(
             kind="addr_flood_distributed",
             subject_kind=SubjectKind.NODE,
@@ -181,7 +183,8 @@ class AddrFloodDistributed(Detector):
             expected=(0.0, high),
             identifier=f"addr_flood_distributed:{self.node}",
             peers=named,
-            query=rows_of_peers("address", self.node, named, first, last) if named else "",
+            session=session,
+            query=rows_of_peers("address", self.node, named, (first, last), session) if named else "",
             facts={
                 "peers_offering": float(exposure),
                 "usual_for_so_many_peers": round(usual * exposure, 1),

@@ -20,8 +20,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from peerwatch.detect._api import Detector, Finding, Kind, Option, RowKey, Severity, SubjectKind
+from peerwatch.detect.processes import READS, Processes
 from peerwatch.detect.queries import rows_of_time
 from peerwatch.detect.sight import MESSAGE_PROBES, NOT_RECORDED
+from peerwatch.detect.visible import visible
 from peerwatch.schema.batch import SECOND, Rows
 from peerwatch.schema.table import Table
 from peerwatch.schema.tables.block import Block
@@ -45,12 +47,20 @@ REPEAT_S = 10
 OPEN_PEERS = 65_536
 """Connections counted at most."""
 
+FAR_S = 60
+"""A clock set by so many seconds is a notice: times in the archive overlap or have a hole, and detectors may start afresh."""
+
+LONGEST_REASON = 160
+"""Characters of a reason kept."""
+
 LOSSES = 64
 """Loss rows of one second that are judged by themselves, at most."""
 
 _LOST = ("dropped", "unreadable", "gap")
 _OPENING, _CLOSING = ("opened", "described"), ("closed", "evicted")
 _SINGLE = ("blind", "gap", "clock", "disagreement")
+_SAME_THING = {"loss_severe": "loss", "clock_jump": "clock"}
+"""Kinds that make one incident with a milder one."""
 
 
 @dataclass(slots=True)
@@ -82,7 +92,7 @@ class Blindness(Detector):
         Connection: ("peer", "event"),
         Mempool: ("ts",),
         Block: ("ts",),
-        Node: ("ts", "event"),
+        Node: ("ts", *READS),
     }
     kinds: ClassVar[tuple[Kind, ...]] = (
         Kind(
@@ -143,6 +153,15 @@ class Blindness(Detector):
             normal="Clocks are slewed, not set.",
         ),
         Kind(
+            "clock_jump",
+            Severity.NOTICE,
+            "The clock was set by a minute or more.",
+            "seconds",
+            "Look at the machine's time synchronization. Times of rows before and after overlap or have a hole; when it was set"
+            " back, detectors start afresh.",
+            normal="Clocks are slewed, not set.",
+        ),
+        Kind(
             "unrecorded",
             Severity.NOTICE,
             "Rows could not be recorded; detection goes on, but the archive lacks them.",
@@ -180,6 +199,8 @@ class Blindness(Detector):
         self._last_message: int | None = None
         self._away_since: int | None = None
         self._blind_since: int | None = None
+        self._blind_why = ""
+        self._process = Processes()
         self._last_loss: list[Any] = []
         self._now = _Now()
 
@@ -198,7 +219,7 @@ class Blindness(Detector):
         if (nodes := rows.get("node")) is not None:
             for ts, event in zip(nodes["ts"].tolist(), nodes["event"].tolist(), strict=True):
                 self._away_since = ts // SECOND if event == "exited" else None
-                now.restarted |= event in ("exited", "started")
+            now.restarted |= any(self._process.update(nodes))
         return ()
 
     def tick(self, second: int) -> Iterable[Finding]:
@@ -231,6 +252,8 @@ class Blindness(Detector):
             "pace": self._pace.state(),
             "open": sorted(self._open),
             "times": [self._first, self._last_message, self._away_since, self._blind_since],
+            "blind_why": self._blind_why,
+            "process": self._process.state(),
             "last_loss": self._last_loss,
             "now": asdict(self._now) | {"peers": list(self._now.peers.items())},
         }
@@ -241,8 +264,18 @@ class Blindness(Detector):
         self._pace.restore(state["pace"])
         self._open = set(state["open"])
         self._first, self._last_message, self._away_since, self._blind_since = state["times"]
+        self._blind_why = str(state["blind_why"])
+        self._process.restore(state["process"])
         self._last_loss = list(state["last_loss"])
         self._now = _Now(**state["now"] | {"peers": dict(state["now"]["peers"])})
+
+    def clock_set_back(self, by_s: int, fresh: Mapping[str, Any]) -> None:
+        """Counts start afresh; who is connected, and what is not seen since when, stays as it was."""
+        peers, why, process, since = self._open, self._blind_why, self._process.state(), (self._away_since, self._blind_since)
+        self.restore(fresh)
+        self._open, self._blind_why = peers, why
+        self._process.restore(process)
+        self._away_since, self._blind_since = (None if second is None else second - by_s for second in since)
 
     def _connections(self, now: _Now) -> None:
         """Who is connected after this second."""
@@ -255,8 +288,8 @@ class Blindness(Detector):
                 self._open.add(peer)
 
     def _loss(self, rows: Rows) -> None:
-        names = ("kind", "probe", "first_ts", "last_ts", "count", "session", "source", "seq")
-        for kind, probe, first, last, count, *key in zip(*(rows[n].tolist() for n in names), strict=True):
+        names = ("kind", "probe", "first_ts", "last_ts", "count", "reason", "session", "source", "seq")
+        for kind, probe, first, last, count, reason, *key in zip(*(rows[n].tolist() for n in names), strict=True):
             if probe == NOT_RECORDED:
                 self._now.unrecorded += count
                 self._now.unrecorded_times += [first, last]
@@ -264,24 +297,25 @@ class Blindness(Detector):
                 self._now.lost += count
                 self._last_loss = ["loss", *key]
             if kind in _SINGLE and len(self._now.losses) < LOSSES:
-                self._now.losses.append([kind, probe, first, last, count, ["loss", *key]])
+                why = visible(reason[:LONGEST_REASON], LONGEST_REASON)
+                self._now.losses.append([kind, probe, min(first, last), max(first, last), count, why, ["loss", *key]])
 
     def _single(self, row: list[Any]) -> Iterator[Finding]:
         """What one loss row says by itself."""
-        kind, probe, first, last, count, key = row
-        seconds = (last - first) / SECOND
-        away = (0.0, self.settings["away_s"])
+        kind, probe, first, last, count, why, key = row
+        seconds, times = (last - first) / SECOND, (first, last)
+        away = self.settings["away_s"]
         if kind == "blind" and probe in MESSAGE_PROBES:
-            self._blind_since = first // SECOND
-            yield self._finding("blind", (first, last), seconds, away, key)
+            self._blind_since, self._blind_why = first // SECOND, why
+            yield self._finding("blind", times, float(seconds // 1), (0.0, away), key, reason=why)
         elif kind == "blind":
-            yield self._finding("blind_part", (first, last), 1.0, (0.0, 0.0), key, probe=probe)
+            yield self._finding("blind_part", times, 1.0, (0.0, 0.0), key, probe=probe, reason=why)
         elif kind == "gap":
-            yield self._finding("blind" if seconds >= away[1] else "gap", (first, last), seconds, away, key)
+            yield self._finding("blind" if seconds >= away else "gap", times, float(seconds // 1), (0.0, away), key, reason=why)
         elif kind == "clock":
-            yield self._finding("clock", (first, last), seconds, (0.0, 0.05), key)
+            yield self._finding("clock_jump" if seconds >= FAR_S else "clock", times, seconds, (0.0, 0.05), key, reason=why)
         else:
-            yield self._finding("disagreement", (first, last), float(count), (0.0, 0.0), key, probe=probe or "")
+            yield self._finding("disagreement", times, float(count), (0.0, 0.0), key, probe=probe or "", reason=why)
 
     def _share(self, second: int) -> Iterator[Finding]:
         """Events lost in the last five minutes."""
@@ -301,7 +335,7 @@ class Blindness(Detector):
         since = [s for s in (self._away_since, self._blind_since) if s is not None and second - s >= away]
         if since:
             first = min(since)
-            why = "the node has ended" if first == self._away_since else "its messages are not traced"
+            why = "The node has ended." if first == self._away_since else self._blind_why
             times = (first * SECOND, second * SECOND)
             yield self._finding("blind", times, float(second - first), (0.0, away), [], reason=why)
 
@@ -341,7 +375,7 @@ class Blindness(Detector):
             score=max(measured / expected[1], 1.0) if expected[1] else 1.0,
             measured=measured,
             expected=expected,
-            identifier=f"{'loss' if kind == 'loss_severe' else kind}:{self.node}",
+            identifier=f"{_SAME_THING.get(kind, kind)}:{self.node}",
             evidence=(RowKey(*key),) if key else (),
             query=rows_of_time("message" if kind == "silence" else "loss", self.node, first, last),
             facts=facts,

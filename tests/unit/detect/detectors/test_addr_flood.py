@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.builders import START, Stream, at, flood, gossip, honest_addresses, kinds, mapped, peers_of, run, uniform_addresses
 
 from peerwatch.alerts.book import IncidentBook
 from peerwatch.alerts.incident import State
 from peerwatch.detect.detectors.addr_flood import AddrFlood
 from peerwatch.detect.runner import Runner
-from peerwatch.schema.batch import SECOND
+from peerwatch.schema.batch import SECOND, Batch
+from peerwatch.schema.table import Identity
+from tests.builders import (
+    IDENTITY,
+    START,
+    Stream,
+    at,
+    cut,
+    flood,
+    gossip,
+    honest_addresses,
+    kinds,
+    mapped,
+    peers_of,
+    run,
+    uniform_addresses,
+)
 
 HONEST = range(20)
 
@@ -62,7 +77,7 @@ def test_flood_becomes_one_incident_that_is_resolved_when_it_ends(rng):
         flood(stream, rng, peer, 30)
     gossip(stream, rng, 3, (0, 400))
     runner, book = Runner("alice", [AddrFlood()]), IncidentBook("alice")
-    changes = book.take(runner.feed(stream.sorted().batch(at(400))), runner.second)
+    changes = book.take(runner.feed(stream.sorted().batch(at(400))), runner.elapsed)
     assert {change.incident for change in changes} == {changes[0].incident}
     assert [changes[0].state, changes[-1].state] == [State.OPEN, State.RESOLVED]
     assert changes[0].ts <= at(32)
@@ -79,7 +94,11 @@ def test_evidence_and_query_lead_to_the_messages(rng):
     assert (first.table, first.source, first.seq) == ("message", "simulation", 3)
     assert newest.seq == len(stream.events) - 1
     assert (found[-1].first_ts, found[-1].last_ts) == (stream.events[3], stream.events[-1])
-    assert f"peer IN (7) AND ts BETWEEN {stream.events[3]} AND {stream.events[-1]}" in found[-1].query
+    assert {each.session for each in found} == {first.session} == {IDENTITY.session}
+    assert (
+        f"session = {IDENTITY.session} AND inbound AND peer IN (7) AND ts BETWEEN {stream.events[3]} AND {stream.events[-1]}"
+        in found[-1].query
+    )
 
 
 def test_flood_without_conspicuous_content_is_told_by_its_shape(rng):
@@ -349,3 +368,40 @@ def test_many_flooders_give_a_bounded_number_of_findings(rng):
             stream.addr(at(5) + nth * SECOND // 30 + peer, peer, ip, START - rng.integers(0, 9999, 10))
     found = [each for each in run(stream, AddrFlood()) if each.finding.kind == "addr_flood"]
     assert len(found) == 256
+
+
+def test_peers_of_two_processes_are_not_mixed(rng):
+    """After a restart of the node the same peer id is another connection: findings and queries say of which session they are,
+    and the incident names both.
+    """
+    runner, book = Runner("alice", [AddrFlood()]), IncidentBook("alice")
+    found = []
+    for session, start in ((1, 0), (2, 100)):
+        stream = Stream(Identity("alice", session, "usdt"))
+        stream.node(at(start), "started", started=at(start), pid=session)
+        stream.opened(at(start), 7, address=f"203.0.113.{session}:8333")
+        flood(stream, rng, 7, start + 1, messages=50)
+        found += runner.feed(stream.batch(at(start + 60)))
+    floods = [each for each in found if each.finding.kind == "addr_flood"]
+    assert {each.second > START + 100 for each in floods} == {True, False}
+    for each in floods:
+        assert each.finding.session == (2 if each.second > START + 100 else 1)
+        assert f"session = {each.finding.session} AND" in each.finding.query
+    (*_, last) = book.take(found, runner.elapsed)
+    assert [(p.id, p.address) for p in last.peers] == [(7, "203.0.113.1:8333"), (7, "203.0.113.2:8333")]
+
+
+def test_flooders_of_two_sessions_in_one_second_have_their_own_queries(rng):
+    """In the second of a restart both processes may have flooders; each query names those of its session only."""
+    runner, found = Runner("alice", [AddrFlood()]), []
+    parts: list[list[Batch]] = []
+    for session, peer in ((1, 7), (2, 8)):
+        stream = Stream(Identity("alice", session, "usdt"))
+        stream.opened(at(0), peer)
+        flood(stream, rng, peer, 1, messages=40, every=0.2)
+        parts.append(list(cut(stream.batch(at(9)), 5)))
+    for both in zip(*parts, strict=True):
+        for part in both:
+            found += runner.feed(part)
+    floods = [each.finding for each in found if each.finding.kind == "addr_flood"]
+    assert {(f.session, "(7)" in f.query, "(8)" in f.query) for f in floods} == {(1, True, False), (2, False, True)}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.builders import START, Stream, at, flood, gossip, honest_addresses, kinds, run
 
 from peerwatch.detect.detectors.addr_flood import AddrFlood
 from peerwatch.detect.detectors.addr_flood_distributed import AddrFloodDistributed
+from peerwatch.detect.runner import Runner
+from peerwatch.schema.batch import Batch
+from peerwatch.schema.table import Identity
+from tests.builders import IDENTITY, START, Stream, at, flood, gossip, honest_addresses, kinds, run
 
 WINDOW = 300
 
@@ -107,3 +110,19 @@ def test_evasion_what_grows_slowly_becomes_usual(rng):
         for hour in range(8):
             gossip(stream, rng, peer, (hour * 3600, hour * 3600 + 3600), rate=0.015 * 1.1**hour)
     assert run(stream.sorted(), AddrFloodDistributed()) == []
+
+
+def test_named_peers_are_of_one_session(rng):
+    """Of a window in which the node was restarted, those of the newest process are named, and the query says whose they are."""
+    runner, found = Runner("alice", [AddrFloodDistributed()]), []
+    for session, start in ((1, 3600), (2, 3720)):
+        stream = Stream(Identity("alice", session, "usdt"))
+        for peer in range(100 * session, 100 * session + 40):
+            stream.opened(at(start), peer, event="described", established=at(0))
+            stream.addr(at(start + 1 + peer / 100), peer, honest_addresses(rng, 60), [START] * 60)
+        found += runner.feed(stream.sorted().batch(at(start + 119)))
+    found += runner.feed(Batch(IDENTITY, at(4600), {}, np.zeros(0, np.int64), {}))
+    (flood,) = [each.finding for each in found]
+    assert flood.session == 2
+    assert set(flood.peers) == set(range(200, 240))
+    assert "AND session = 2 AND inbound AND peer IN (200," in flood.query

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-from tests.builders import START, Stream, at, kinds, run
+import json
 
+import pytest
+
+from peerwatch.alerts.explain import explain
 from peerwatch.detect.detectors.blindness import Blindness
-from peerwatch.detect.runner import Detected
+from peerwatch.detect.runner import Detected, Runner
+from tests.builders import START, Stream, at, kinds, run
 
 
 def busy(seconds: range, peers: int = 5) -> Stream:
@@ -185,3 +188,92 @@ def test_evasion_loss_that_nobody_noticed():
     for second in range(300, 600):
         stream.message(at(second), 1, "inv", size=37)
     assert run(stream, Blindness()) == []
+
+
+@pytest.mark.parametrize(("seconds", "kind"), [(59.9, "clock"), (60, "clock_jump"), (-3600, "clock_jump")])
+def test_clock_that_is_set_far(seconds, kind):
+    """A minute or more is a notice, in either direction, and of the same incident as less; times are in order."""
+    stream = busy(range(10))
+    stream.loss(at(10), "clock", first=at(10 - seconds))
+    (found,) = run(stream, Blindness())
+    assert (found.finding.kind, found.kind.severity) == (kind, "notice" if kind == "clock_jump" else "record")
+    assert found.finding.measured == pytest.approx(abs(seconds))
+    assert found.finding.identifier == "clock:alice"
+    assert found.finding.first_ts < found.finding.last_ts
+
+
+@pytest.mark.parametrize("kind", ["blind", "gap", "disagreement", "clock"])
+def test_reason_is_told(kind):
+    """A finding of a loss row says why, bounded and without what does not print."""
+    stream = busy(range(10))
+    stream.loss(at(10), kind, reason="the binary\x1b[2J has no probes" + "x" * 5000)
+    (found, *_) = run(stream, Blindness())
+    reason = found.finding.facts["reason"]
+    assert reason.startswith("the binary\\x1b[2J has no probes")
+    assert len(reason) < 200
+
+
+def test_binary_without_probes_is_explained():
+    """At once, and when it lasts: why, and for how long; no measurement of nothing."""
+    stream = Stream()
+    stream.opened(at(0), 1)
+    stream.loss(at(0.0006), "blind", first=at(0), probe="net:inbound_message", reason="The binary has no such probe.")
+    found = [each for each in run([stream.batch(at(100))], Blindness()) if each.finding.kind == "blind"]
+    texts = [explain(each.kind, each.finding, [], each.finding.first_ts, each.finding.completeness) for each in found]
+    assert "Measured" not in texts[0]
+    assert "Measured: 100 seconds, where at most 60 would be expected." in texts[-1]
+    assert all("Also: reason The binary has no such probe." in text for text in texts)
+    assert "Next to nothing of that time was seen." in texts[0]
+
+
+def set_back(stream: Stream, to: int, since: int) -> Stream:
+    """The clock goes from `since` to `to`."""
+    stream.loss(at(to), "clock", first=at(since))
+    return stream
+
+
+def test_silence_is_noticed_after_the_clock_was_set_back():
+    """Who is connected stays connected."""
+    stream = set_back(busy(range(1200)), 100, 1200)
+    talk(stream, range(101, 800))
+    found = run([stream.batch(at(900))], Blindness())
+    assert of(found, "silence")[0][0] == 830
+
+
+@pytest.mark.parametrize("how", ["exited", "blind"])
+def test_what_is_not_seen_lasts_when_the_clock_is_set_back(how):
+    """A node that is away, or not traced, is so since as long as before."""
+    stream = busy(range(1200))
+    if how == "exited":
+        stream.node(at(1200), "exited")
+    else:
+        stream.loss(at(1200), "blind", probe="net:inbound_message")
+    stream.opened(at(1300), 9)
+    found = run([set_back(stream, 100, 1300).batch(at(200))], Blindness())
+    (blind, *_) = [each.finding for each in found if each.finding.kind == "blind" and each.back_s]
+    assert (blind.first_ts, blind.measured) == (at(0), 100)
+    assert blind.facts["reason"] == ("The node has ended." if how == "exited" else "for the test")
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_restart_that_nobody_saw_ends_connections(back):
+    """Another process is found, after the clock was set back, too: nobody is connected until somebody connects."""
+    stream = Stream()
+    stream.node(at(0), "found", started=at(-9))
+    stream.append(busy(range(600)))
+    if back:
+        set_back(stream, 0, 600)
+        talk(stream, range(1, 600))
+    stream.node(at(600), "found", started=at(599), pid=8)
+    assert kinds(run([stream.batch(at(900))], Blindness())) == ({"clock_jump"} if back else set())
+
+
+def test_reason_is_known_after_a_restart():
+    """Why a node is not traced is a part of the snapshot."""
+    stream = Stream()
+    stream.loss(at(0), "blind", reason="No such probe.")
+    first, second = Runner("alice", [Blindness()]), Runner("alice", [Blindness()])
+    first.feed(stream.batch(at(5)))
+    second.restore(json.loads(json.dumps(first.snapshot())))
+    found = second.feed(Stream().batch(at(100)))
+    assert [each.finding.facts["reason"] for each in found] == ["No such probe."] * 4

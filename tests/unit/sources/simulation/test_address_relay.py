@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.unit.sources.simulation.seen import START, column, rng
 
 from peerwatch.schema.batch import SECOND, Array
 from peerwatch.sources.simulation.address_relay import AddressRelay
@@ -11,6 +10,7 @@ from peerwatch.sources.simulation.addresses import FULL_NODE, Addresses, ipv4
 from peerwatch.sources.simulation.announcements import Announcements
 from peerwatch.sources.simulation.model import HOUR, MINUTE, Model
 from peerwatch.sources.simulation.peers import PEER, Span
+from tests.unit.sources.simulation.seen import START, column, rng
 
 IPS = np.arange(40, dtype=np.uint32) * 7919 + (9 << 24)
 

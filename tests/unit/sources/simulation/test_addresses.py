@@ -6,7 +6,6 @@ import ipaddress
 
 import numpy as np
 import pytest
-from tests.unit.sources.simulation.seen import Entry, Message, addresses, column, rng
 
 from peerwatch.sources.simulation.addresses import (
     CJDNS,
@@ -23,6 +22,7 @@ from peerwatch.sources.simulation.addresses import (
     is_unroutable,
     seen_ages,
 )
+from tests.unit.sources.simulation.seen import Entry, Message, addresses, column, rng
 
 TEXTS = (
     (ONION, "79bcc625184b05194975c28b66b66b0469f7f6556fb1ac3189a79b40dda32f1f",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.unit.sources.simulation.seen import addresses, apart, column, rng
 
 from peerwatch.schema.batch import SECOND
 from peerwatch.sources.simulation.addresses import IPV4, ONION, Addresses
 from peerwatch.sources.simulation.announcements import Announcements, admit, first_of_each
 from peerwatch.sources.simulation.model import Model
 from peerwatch.sources.simulation.peers import PEER
+from tests.unit.sources.simulation.seen import addresses, apart, column, rng
 
 
 def said(counts: list[int], peers: list[int] | None = None, times: list[int] | None = None) -> Announcements:

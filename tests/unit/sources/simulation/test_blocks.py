@@ -8,12 +8,12 @@ from io import BytesIO
 
 import numpy as np
 from btclib.tx.tx import Tx
-from tests.unit.sources.simulation.seen import Seen, compact_size, inventory, played, simulated
 
 from peerwatch.schema.batch import SECOND
 from peerwatch.sources.simulation.chain import sha256d
 from peerwatch.sources.simulation.model import Model
 from peerwatch.sources.simulation.scenarios._api import Scenario
+from tests.unit.sources.simulation.seen import Seen, compact_size, inventory, played, simulated
 
 
 def hours() -> Seen:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from tests.unit.sources.simulation.seen import START, compact_size, rng
-
 from peerwatch.schema.batch import SECOND
 from peerwatch.sources.simulation.chain import Chain, headers, sha256d
+from tests.unit.sources.simulation.seen import START, compact_size, rng
 
 
 def test_headers_link_up() -> None:

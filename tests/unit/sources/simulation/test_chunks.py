@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from tests.unit.sources.simulation.seen import column
 
 from peerwatch.schema.batch import SECOND
 from peerwatch.schema.table import Identity
 from peerwatch.sources.simulation.chunks import Chunks, after
 from peerwatch.sources.simulation.events import Events, Name, Window, messages, ordered, probes
 from peerwatch.sources.simulation.pieces import Pieces
+from tests.unit.sources.simulation.seen import column
 
 IDENTITY = Identity("alice", 5, "simulation")
 NAMES = {7: Name(b"203.0.113.7:8333", b"inbound"), 8: Name(b"203.0.113.8:8333", b"outbound-full-relay")}

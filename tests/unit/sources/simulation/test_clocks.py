@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.unit.sources.simulation.seen import START, column, rng
 
 from peerwatch.schema.batch import SECOND
 from peerwatch.sources.simulation.clocks import Clocks
 from peerwatch.sources.simulation.model import FAR, MINUTE
 from peerwatch.sources.simulation.peers import Span
+from tests.unit.sources.simulation.seen import START, column, rng
 
 
 def ticks(clocks: Clocks, key: int, after: int) -> list[int]:

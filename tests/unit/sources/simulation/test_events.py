@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.unit.sources.simulation.seen import Message, apart, column
 
 from peerwatch.sources.simulation.events import NUMBER, Events, Name, Script, Window, compacted, messages, ordered, probes
 from peerwatch.sources.simulation.pieces import Pieces
 from peerwatch.wire.raw import PAD
+from tests.unit.sources.simulation.seen import Message, apart, column
 
 
 def pings(times: list[int]) -> Events:

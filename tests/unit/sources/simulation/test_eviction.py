@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.unit.sources.simulation.seen import START, rng
 
 from peerwatch.schema.batch import SECOND, Array
 from peerwatch.sources.simulation.eviction import evict
 from peerwatch.sources.simulation.peers import PEER
+from tests.unit.sources.simulation.seen import START, rng
 
 PROTECTED = 4 + 8 + 4 + 8 + 4
 """Peers that qualities protect, before half of the rest is protected by uptime (Core, node/eviction.cpp)."""

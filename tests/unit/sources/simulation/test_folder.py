@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from tests.unit.sources.simulation.seen import plan
 
 from peerwatch.sources.simulation.folder import (
     LABELS,
@@ -20,6 +19,7 @@ from peerwatch.sources.simulation.folder import (
     write_simulation,
 )
 from peerwatch.sources.simulation.simulation import Simulation
+from tests.unit.sources.simulation.seen import plan
 
 FLOOD = plan("addr-flood-2021", 130, options={"start_s": 20, "duration_s": 60, "peers": 3})
 

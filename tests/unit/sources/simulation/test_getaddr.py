@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from tests.unit.sources.simulation.seen import Message, addresses, simulated
-
 from peerwatch.sources.simulation.addresses import IPV4
 from peerwatch.sources.simulation.handshake import OUR_SERVICES
+from tests.unit.sources.simulation.seen import Message, addresses, simulated
 
 
 def ours() -> list[Message]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 
 import numpy as np
-from tests.unit.sources.simulation.seen import Message, addresses, simulated
 
 from peerwatch.schema.batch import SECOND
+from tests.unit.sources.simulation.seen import Message, addresses, simulated
 
 
 def test_honest_peers_stay_within_cores_rate_limit() -> None:

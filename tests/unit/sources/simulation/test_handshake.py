@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.unit.sources.simulation.seen import START, Message, apart, rng
 
 from peerwatch.schema.batch import SECOND
 from peerwatch.sources.simulation.addresses import IPV4, ONION
@@ -17,6 +16,7 @@ from peerwatch.sources.simulation.handshake import OUR_AGENT, OUR_SERVICES, Hand
 from peerwatch.sources.simulation.model import FAR, Model
 from peerwatch.sources.simulation.peers import TIMERS, new_peer
 from peerwatch.sources.simulation.personas import BLOCK_RELAY, FEELER, FULL_RELAY, Hello, Persona
+from tests.unit.sources.simulation.seen import START, Message, apart, rng
 
 OWN = Own(bytes([25, 1, 2, 3]))
 NODE = Persona("8.8.4.4:50123", IPV4, user_agent="/Satoshi:28.1.0/", skew_s=-7, height_lag=2)

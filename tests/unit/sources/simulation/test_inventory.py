@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.unit.sources.simulation.seen import apart, column, inventory
 
 from peerwatch.sources.simulation.inventory import MSG_TX, MSG_WITNESS_TX, MSG_WTX, entries, lists, one, runs
+from tests.unit.sources.simulation.seen import apart, column, inventory
 
 
 def test_entries_become_messages_by_run() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 
 import numpy as np
-from tests.unit.sources.simulation.seen import simulated
 
 from peerwatch.schema.batch import SECOND
+from tests.unit.sources.simulation.seen import simulated
 
 
 def test_every_ping_has_its_pong() -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from tests.unit.sources.simulation.seen import START, apart, column, rng, simulated
 
 from peerwatch.schema.batch import SECOND
 from peerwatch.sources.simulation.events import Events
 from peerwatch.sources.simulation.mempool import REJECTIONS, Mempool
 from peerwatch.sources.simulation.model import Model
 from peerwatch.sources.simulation.transactions import Mint
+from tests.unit.sources.simulation.seen import START, apart, column, rng, simulated
 
 
 def fresh(model: Model) -> tuple[Mempool, Mint]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.unit.sources.simulation.seen import START, column, rng
 
 from peerwatch.schema.batch import SECOND
 from peerwatch.sources.simulation.addresses import CJDNS, I2P, IPV4, IPV6, ONION
 from peerwatch.sources.simulation.model import FAR, MINUTE
 from peerwatch.sources.simulation.peers import PEER, Span, netgroup, new_peer, run_out
 from peerwatch.sources.simulation.personas import Persona
+from tests.unit.sources.simulation.seen import START, column, rng
 
 
 def test_a_new_peer_has_nothing_behind_it() -> None:

@@ -6,12 +6,12 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from tests.unit.sources.simulation.seen import rng
 
 from peerwatch.schema.batch import SECOND
 from peerwatch.sources.simulation.addresses import IPV4, ONION, Pool
 from peerwatch.sources.simulation.model import DAY, MINUTE, Model
 from peerwatch.sources.simulation.personas import BLOCK_RELAY, FEELER, FULL_RELAY, INBOUND, Crowd, Hello
+from tests.unit.sources.simulation.seen import rng
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.sources.simulation.seen import compact_size
 
 from peerwatch.sources.simulation.pieces import Pieces, compact_sizes, ranks, vectors
+from tests.unit.sources.simulation.seen import compact_size
 
 
 def read(pieces: Pieces) -> list[bytes]:

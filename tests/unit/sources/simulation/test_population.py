@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
-from tests.unit.sources.simulation.seen import START, Other, apart, rng, simulated
 
 from peerwatch.schema.batch import SECOND
 from peerwatch.sources.simulation.addresses import IPV4, Pool
@@ -14,6 +13,7 @@ from peerwatch.sources.simulation.model import DAY, FAR, MINUTE, Model
 from peerwatch.sources.simulation.peers import Span
 from peerwatch.sources.simulation.personas import Crowd, Persona
 from peerwatch.sources.simulation.population import WARM_IDS, Population, Visit
+from tests.unit.sources.simulation.seen import START, Other, apart, rng, simulated
 
 
 def population(model: Model) -> Population:

@@ -7,9 +7,9 @@ from hashlib import sha256
 
 import numpy as np
 from btclib.tx.tx import Tx
-from tests.unit.sources.simulation.seen import inventory, simulated
 
 from peerwatch.schema.batch import SECOND
+from tests.unit.sources.simulation.seen import inventory, simulated
 
 
 def wtxid(raw: bytes) -> bytes:

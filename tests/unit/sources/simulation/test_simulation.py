@@ -6,12 +6,12 @@ import resource
 
 import numpy as np
 import pytest
-from tests.unit.sources.simulation.seen import START, apart, plan, simulated
 
 from peerwatch.schema.batch import SECOND
 from peerwatch.sources.simulation.events import Events
 from peerwatch.sources.simulation.model import MINUTE
 from peerwatch.sources.simulation.simulation import Plan, Simulation
+from tests.unit.sources.simulation.seen import START, apart, plan, simulated
 
 
 def fingerprint(plan: Plan) -> list[tuple[int, bytes, bytes]]:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.unit.sources.simulation.seen import START, plan
 
 from peerwatch.schema.batch import SECOND
 from peerwatch.sources._api import Chunk
 from peerwatch.sources.simulation.folder import PLAY, FolderError, write_simulation
 from peerwatch.sources.simulation.source import SimulationSource
 from peerwatch.wire.dissect import dissect
+from tests.unit.sources.simulation.seen import START, plan
 
 FLOOD = plan("addr-flood-2021", 150.25, options={"start_s": 20, "duration_s": 60})
 Rows = dict[str, list[dict[str, Any]]]

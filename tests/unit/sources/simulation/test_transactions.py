@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from btclib.tx.tx import Tx
-from tests.unit.sources.simulation.seen import rng
 
 from peerwatch.sources.simulation.transactions import Mint, Transactions, coinbase
+from tests.unit.sources.simulation.seen import rng
 
 
 def body(txs: Transactions, index: int) -> bytes:

@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
-from tests.unit.sources.simulation.seen import START, Message, apart, inventory, rng, simulated
 
 from peerwatch.schema.batch import SECOND, Array
 from peerwatch.sources.simulation.clocks import Clocks
@@ -15,6 +14,7 @@ from peerwatch.sources.simulation.model import FAR, MINUTE, Model
 from peerwatch.sources.simulation.peers import PEER, Span
 from peerwatch.sources.simulation.transactions import Mint
 from peerwatch.sources.simulation.trickle import Trickle, tell_key, told_key
+from tests.unit.sources.simulation.seen import START, Message, apart, inventory, rng, simulated
 
 SPAN = Span(START, START + MINUTE)
 

@@ -7,7 +7,6 @@ import socket
 from typing import Any
 
 import numpy as np
-from tests.unit.sources.usdt.test_ring import Producer
 
 from peerwatch.schema.batch import SECOND
 from peerwatch.sources.usdt.clock import UtcClock
@@ -15,6 +14,7 @@ from peerwatch.sources.usdt.journal import Journal
 from peerwatch.sources.usdt.link import PROTOCOL, Blind, Exited, Hello, Link, LinkClosedError, Process, Who, pair, requests, send
 from peerwatch.sources.usdt.probes import DESCRIBED, DESCRIBED_BODY, HEADER, PROBES, UNREADABLE
 from peerwatch.sources.usdt.slots import CONTROL, MAX_SLOTS, SLOT
+from tests.unit.sources.usdt.test_ring import Producer
 
 PAGE = 4096
 LOADED = 1_700_000_000 * SECOND

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.sources.usdt.by_hand import event, message
 
 from peerwatch.schema.batch import SECOND
 from peerwatch.schema.table import Identity
 from peerwatch.sources.usdt.probes import HEADER, PROBES, UNREADABLE
 from peerwatch.sources.usdt.records import _MAKERS, RecordReader, Records, headers
 from peerwatch.wire.raw import KNOWN_TYPES, OTHER, PAD, UNKNOWN_NAMES
+from tests.unit.sources.usdt.by_hand import event, message
 
 WHO = Identity("alice", 5, "usdt")
 OFFSET = 1_700_000_000 * SECOND

@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.chunks import rows_of
-from tests.unit.sources.usdt.by_hand import BOOTED, LOADED, HandTracer, event, message
 
 from peerwatch.schema.batch import SECOND
 from peerwatch.schema.table import Identity
@@ -24,6 +22,8 @@ from peerwatch.sources.usdt.made import SOURCE as MADE
 from peerwatch.sources.usdt.probes import UNREADABLE
 from peerwatch.sources.usdt.slots import ADDED, MAX_LIMIT, SPENT, UNCACHED
 from peerwatch.sources.usdt.source import POISONED, UsdtSource
+from tests.chunks import rows_of
+from tests.unit.sources.usdt.by_hand import BOOTED, LOADED, HandTracer, event, message
 
 LIMITS = {"default": 256, "tx": 1000}
 Row = dict[str, Any]

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.unit.sources.usdt.by_hand import LOADED, event, message
-from tests.unit.sources.usdt.test_records import laid_out
 
 from peerwatch.schema.table import Identity
 from peerwatch.sources._api import Chunk
 from peerwatch.sources.usdt.link import Blind, Exited, Process
 from peerwatch.sources.usdt.slots import SLOT
 from peerwatch.sources.usdt.traced import Traced
+from tests.unit.sources.usdt.by_hand import LOADED, event, message
+from tests.unit.sources.usdt.test_records import laid_out
 
 WHO = Identity("alice", LOADED + 5, "usdt")
 PROCESS = Process(3, 77, 2, True, "key", "alice", LOADED + 5, LOADED + 4, "started", None, None)

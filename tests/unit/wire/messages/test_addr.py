@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
+
 from tests.reference.decode import dissected, raw
 from tests.reference.reader import compact_size
 

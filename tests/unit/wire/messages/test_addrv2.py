@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.reference.decode import dissected, raw
 from tests.reference.messages.addrv2 import entry
 from tests.reference.reader import Row, compact_size

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from peerwatch.wire.messages.inv import MAX_INV_SZ
 from tests.reference.decode import KEY, dissected, raw
 from tests.reference.messages.inv import item
 from tests.reference.reader import compact_size
-
-from peerwatch.wire.messages.inv import MAX_INV_SZ
 
 TX = (0x40000001).to_bytes(4, "little") + bytes(range(32))
 BLOCK = (2).to_bytes(4, "little") + bytes(32)

@@ -6,6 +6,7 @@ import ipaddress
 import struct
 
 import pytest
+
 from tests.reference.decode import dissected, raw
 from tests.reference.reader import Row, compact_size
 

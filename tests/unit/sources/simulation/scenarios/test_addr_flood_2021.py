@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.unit.sources.simulation.seen import START, Message, Seen, addresses, apart, plan
 
 from peerwatch.schema.batch import SECOND
 from peerwatch.sources.simulation.events import Events
 from peerwatch.sources.simulation.simulation import Simulation
+from tests.unit.sources.simulation.seen import START, Message, Seen, addresses, apart, plan
 
 OPTIONS = {"start_s": 30, "duration_s": 120, "peers": 4, "rate": 2}
 

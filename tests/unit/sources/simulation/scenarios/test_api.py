@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from tests.unit.sources.simulation.seen import START, played
 
 from peerwatch.detect._api import Option
 from peerwatch.schema.batch import SECOND, Array
@@ -17,6 +16,7 @@ from peerwatch.sources.simulation.personas import Persona
 from peerwatch.sources.simulation.pieces import Pieces
 from peerwatch.sources.simulation.population import Visit
 from peerwatch.sources.simulation.scenarios._api import Attack, Scenario
+from tests.unit.sources.simulation.seen import START, played
 
 SPY = Persona("9.8.7.6:4321", IPV4, stay=50 * SECOND, announces_tx=False, asks_addrs=False)
 
