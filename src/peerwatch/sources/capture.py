@@ -39,6 +39,8 @@ POLL_NS = SECOND // 10
 """How often a followed folder is looked at."""
 QUIET_NS = SECOND // 2
 """After so long without messages a followed capture says how late it is."""
+FAR_NS = 86_400 * SECOND
+"""A record of a followed capture so far ahead of now does not say what time it is."""
 LAG_NS = 2 * SECOND
 """A record is in its file this long after its time, at the latest."""
 
@@ -169,7 +171,10 @@ class CaptureSource:
     def _chunk(self, identity: Identity, records: Array) -> Chunk:
         """What follows for `records` (RECORD, just taken from the merge)."""
         self._ended = not self.live and not len(records)
-        self._newest = max(self._newest, int(records["ts"].max(initial=0)))
+        times = records["ts"]
+        if self.live:  # a node's clock that ran ahead for a moment must not take our idea of the present with it
+            times = times[times <= time.time_ns() + FAR_NS]
+        self._newest = max(self._newest, int(times.max(initial=0)))
         numbers, first, which = np.unique(records["file"], return_index=True, return_inverse=True)
         last = len(records) - 1 - np.unique(records["file"][::-1], return_index=True)[1]
         met = [self._folder.files[number] for number in numbers.tolist()]

@@ -341,6 +341,18 @@ def test_a_quiet_followed_capture_keeps_saying_so(tmp_path: Path) -> None:
     assert later[0].watermark < 5000 + clock.now
 
 
+def test_a_record_from_the_far_future_does_not_say_what_time_it_is(tmp_path: Path) -> None:
+    """It is delivered with its own time, and the watermark of a followed capture stays; a finished one has no now."""
+    future = 9_000_000_000_000_000
+    write(tmp_path, "a_1", record(5) + record(future) + record(6))
+    followed = CaptureSource(tmp_path, "alice", follow=True, clock=Clock())
+    chunks = [c for _ in range(5) for c in followed.read() or ()]
+    assert future * 1000 in [t for c in chunks for t in c.messages.ts.tolist()]
+    assert max(c.watermark for c in chunks) < future
+    finished = CaptureSource(tmp_path, "alice")
+    assert max(c.watermark for c in iter(lambda: (finished.read() or [None])[0], None)) >= future * 1000
+
+
 def test_no_chunk_when_asked_too_often(tmp_path: Path) -> None:
     """A loop that reads all the time gets an empty chunk now and then, not each time."""
     write(tmp_path, "a_1", record(5))

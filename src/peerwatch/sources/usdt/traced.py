@@ -110,7 +110,8 @@ class Traced:
 
         After a step back its watermark is before that of the last chunk, this once.
         """
-        self.made.loss("clock", f"The wall clock stepped by {step / 1e6:.0f} ms.", (utc, utc))
+        # The span is the step: from what the clock would say now to what it says, which is the row's time.
+        self.made.loss("clock", f"The wall clock stepped by {step / 1e6:.0f} ms.", (utc - step, utc))
         if step < 0:
             self._watermark = utc
         return self.chunk(ring, None)
