@@ -25,20 +25,12 @@ ROOT = Path(__file__).parents[2]
 PYTEST = ("-m", "kernel and not soak", "-p", "no:cacheprovider", "-n", "0", "-o", "timeout=600", "--color=no", "--tb=short", "-v")
 """Arguments of pytest in the guest. Its time limit is wider: emulation is 10 to 20 times slower."""
 
-
 TESTS = (
     *(f"tests/kernel/test_{name}.py" for name in ("attach", "capabilities", "capture", "kernel", "libbpf", "tracer")),
-    *(
-        f"tests/kernel/test_run.py::test_{name}"
-        for name in (
-            "a_restarted_node_is_traced_from_its_first_message",
-            "everything_that_is_fired_is_recorded",
-            "kills_lose_nothing",
-            "two_capabilities_are_enough",
-        )
-    ),
+    "tests/kernel/test_run.py::test_a_restarted_node_is_traced_from_its_first_message",
+    "tests/kernel/test_supervise.py::test_a_killed_watcher_is_started_again",
 )
-"""What depends on the kernel. The other tests in tests/kernel do not, or take too long under emulation."""
+"""What depends on the kernel. The other tests in tests/kernel do not, or their loads are too much for an emulated machine."""
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from pathlib import Path
 
@@ -32,7 +31,7 @@ def test_everything_submitted_is_sealed_when_it_closes(root: Path, who, rows) ->
     sealer.close()
     assert sealer.failure is None
     assert len(list((root / "message").rglob("*.parquet"))) == 5
-    assert not [t for t in threading.enumerate() if t.name == "peerwatch-sealer"]
+    assert sealer._thread is None
 
 
 def test_what_fails_does_not_stop_the_others_and_is_tried_again(root: Path, who, rows) -> None:
@@ -79,7 +78,8 @@ def test_sealing_is_nicer_than_the_rest(root: Path, who, rows) -> None:
     sealer = Sealer(root)
     sealer.submit(closed(root, who, rows, 0))
     sealer.finish(who)
-    (thread,) = (t for t in threading.enumerate() if t.name == "peerwatch-sealer")
+    thread = sealer._thread
+    assert thread is not None
     assert os.getpriority(os.PRIO_PROCESS, thread.native_id or 0) == min(before + 10, 19)
     assert os.getpriority(os.PRIO_PROCESS, 0) == before
     sealer.close()
@@ -90,4 +90,4 @@ def test_finishing_without_work_returns_at_once(root: Path, who) -> None:
     sealer = Sealer(root)
     sealer.finish(who)
     sealer.close()
-    assert not [t for t in threading.enumerate() if t.name == "peerwatch-sealer"]
+    assert sealer._thread is None
