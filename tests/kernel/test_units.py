@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.kernel.conftest import BUILT
@@ -46,7 +47,9 @@ def test_two_units_lose_nothing_when_the_watcher_is_restarted(folder: Path) -> N
     try:
         with playing(binary, "--load", "200000", "--rate", "20000") as player:
             wait_for(lambda: ask(archive, "SELECT 1 FROM message LIMIT 1"), "first rows")
-            watcher.kill()
+            # Its parent alone would leave it time to save, and the tracer would turn the next one away meanwhile.
+            for process in [*psutil.Process(watcher.pid).children(), psutil.Process(watcher.pid)]:
+                process.kill()
             watcher.wait()
             watcher = unit("watcher", *shared, "--archive", str(archive))
             fired = messages_fired(player.report())
