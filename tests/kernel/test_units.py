@@ -42,7 +42,8 @@ def test_two_units_lose_nothing_when_the_watcher_is_restarted(folder: Path) -> N
             return subprocess.Popen([*command, *arguments], stdout=log, stderr=log)
 
     tracer = unit("tracer", *shared, "--group", "nogroup")
-    wait_for(socket.exists, "the socket")
+    # Only then is the binary attached, and the player traced from its first message.
+    wait_for(lambda: "does not run yet" in (folder / "units.log").read_text(), "the tracer")
     watcher = unit("watcher", *shared, "--archive", str(archive))
     try:
         with playing(binary, "--load", "200000", "--rate", "20000") as player:
