@@ -5,6 +5,7 @@ One thread, one order: read, dissect, detect, write ahead, and only then tell th
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -79,6 +80,8 @@ class Watch:
         self._settings = settings
         self._sinks = [(sink, deque[pa.RecordBatch](maxlen=MOST_WAITING)) for sink in sinks]
         self._observer = observer
+        self._sealing: str | None = None
+        """Why segments cannot become Parquet, as it was said last."""
         self._snapshots = Snapshots(archive.path, time.monotonic_ns)
         self._flushed = time.monotonic_ns()
         self._live = False
@@ -183,6 +186,10 @@ class Watch:
         self._flushed = time.monotonic_ns()
         if self._live:
             self._snapshots.save(list(self.pipelines.values()), now=now)
+        failure = self.recorder.archive.sealing_failure
+        if failure and failure != self._sealing:
+            print(f"{failure}; nothing is lost, it is tried again", file=sys.stderr)  # noqa: T201 - like other errors of a run
+        self._sealing = failure
         for lost in refused:
             if lost.identity.source != RECORDER:
                 self._unrecorded(lost)

@@ -364,3 +364,15 @@ def test_killed_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         dropped[row["session"] - LOADED] += row["count"]
     assert dropped == {10 * s: int(tracer.slots[s]["dropped"]) for s in (1, 2, 3)}
     assert Counter(r["session"] - LOADED for r in lost if r["kind"] == "gap") == {20: 1, 30: 1}
+
+
+def test_a_segment_that_cannot_be_sealed_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On stderr, when it begins and not with every flush."""
+    monkeypatch.setattr(Archive, "sealing_failure", "cannot seal usdt-1: no space")
+    with Archive.create_or_open(tmp_path / "archive") as archive:
+        loop = Watch(archive, Settings(archive.inventory_key, 1, {}))
+        for _ in range(3):
+            loop._flush([], now=True)
+    assert capsys.readouterr().err == "cannot seal usdt-1: no space; nothing is lost, it is tried again\n"
