@@ -23,6 +23,9 @@ IDENTITY = Identity("alice", 1, "capture")
 CALLERS = {"node", "session", "source", "ts", "seq", "peer", "inbound"}
 """Columns that a dissector does not fill."""
 
+LONGEST = 4_000_000
+"""Longest payload that a node accepts (Core, net.h: MAX_PROTOCOL_MESSAGE_LENGTH)."""
+
 Sent = tuple[str, bytes, int]
 """A message: type, bytes kept, bytes sent."""
 Result = tuple[list[Row], str | None]
@@ -41,12 +44,14 @@ def decode(kind: str, kept: bytes, size: int) -> Result:
     """What the plain decoder makes of one message."""
     reader = Reader(kept, size, KEY)
     rows: list[Row] = []
+    error = None
     try:
         for row in layouts()[kind].decode(reader, kind):
             rows.append(row)  # noqa: PERF402 - what came before the stop is wanted
+        error = None if reader.ended else "trailing"
     except Stopped as stopped:
-        return rows, reader.noted or stopped.error
-    return rows, reader.noted or (None if reader.ended else "trailing")
+        error = stopped.error
+    return rows, "oversized" if size > LONGEST else reader.noted or error
 
 
 def raw(sent: Sequence[Sent], junk: int = 0x5A) -> RawMessages:
@@ -81,7 +86,9 @@ def dissected(messages_: RawMessages) -> list[Result]:
         if name == "message":
             continue
         for of, row in zip(dissection.message_of[name].tolist(), _rows(batch), strict=True):
-            assert dissector_of_type()[types[of]].table.name == name
+            table = dissector_of_type()[types[of]].table
+            assert table is not None
+            assert table.name == name
             results[of][0].append(row)
     return results
 

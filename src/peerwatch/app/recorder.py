@@ -29,7 +29,9 @@ FLUSH_BYTES = 8 << 20
 """Rows held in memory at most before they are written, whatever the time. What a source reads at once when it is behind is about
 that much: written by itself it is still in the processor's cache, and need not be copied to be joined with more."""
 
-_DERIVED = {d.table.name for d in all_dissectors()} | {"rate", "finding", "incident"}
+_DERIVED = {d.table.name for d in all_dissectors() if d.table} | {
+    "rate", "finding", "incident", "weird", "handshake", "exchange", "relay", "payload", "inventory_id",
+}  # fmt: skip
 """Tables whose rows are made of other rows; those of all others are events of their source."""
 
 TURN, FORMER = "turn", "former"

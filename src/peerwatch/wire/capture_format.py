@@ -13,14 +13,13 @@ from enum import Enum
 import numpy as np
 
 from peerwatch.schema.batch import Array
+from peerwatch.wire.dissector import MAX_PROTOCOL_MESSAGE_LENGTH
 from peerwatch.wire.layout import fields
 
 RECORD_HEADER = np.dtype([("time", "<u8"), ("type", "V12"), ("size", "<u4")])
 TYPE_BYTES = 16
 """Width of a type as TypeNames.codes wants it."""
 
-MAX_PROTOCOL_MESSAGE_LENGTH = 4_000_000
-"""Largest payload that a node accepts (Core, net.h); a record that claims more is no record."""
 MAX_TIME_US = (2**63 - 1) // 1000
 """Latest time that can be told in int64 nanoseconds."""
 
@@ -35,7 +34,7 @@ class Ahead(Enum):
     END = "end"
     """The end of the file, or the beginning of a record that is not wholly there."""
     MALFORMED = "malformed"
-    """Bytes that are no record header."""
+    """Bytes that are no record header: a time or size that no node writes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from peerwatch.schema.batch import Array
 from peerwatch.schema.table import Identity, Table, to_arrow
 from peerwatch.schema.tables.message import Message
 from peerwatch.wire.columns import labels
-from peerwatch.wire.dissector import Dissector, Payloads, WireError
+from peerwatch.wire.dissector import MAX_PROTOCOL_MESSAGE_LENGTH, Dissector, Payloads, WireError
 from peerwatch.wire.raw import RawMessages
 from peerwatch.wire.registry import all_dissectors
 
@@ -53,8 +53,9 @@ def dissect(identity: Identity, raw: RawMessages, key: bytes) -> Dissection:
             Payloads(raw.buf, raw.start[where], raw.kept[where], raw.size[where], raw.type[where], raw.names, key)
         )
         error[where] = made.error
-        if len(made.message):
+        if dissector.table is not None and len(made.message):
             parts.setdefault(dissector.table, []).append(_Part(made.columns, where[made.message]))
+    error[raw.size > MAX_PROTOCOL_MESSAGE_LENGTH] = WireError.OVERSIZED
     tables = {Message.name: Message.build(identity, _message_columns(raw, error))}
     message_of = {Message.name: np.arange(len(raw))}
     for table, made_parts in parts.items():
@@ -99,8 +100,8 @@ def _merged(table: type[Table], parts: Sequence[_Part]) -> _Part:
     message = np.concatenate([p.message for p in parts])
     order = np.argsort(message, kind="stable")
     columns = {}
-    for name in parts[0].columns:
+    for name in sorted({name for p in parts for name in p.columns}):
         arrow = table.columns[name].arrow
-        pieces = [to_arrow(p.columns[name], arrow, len(p.message)) for p in parts]
+        pieces = [to_arrow(p.columns.get(name), arrow, len(p.message)) for p in parts]
         columns[name] = pa.concat_arrays(pieces).take(pa.array(order))
     return _Part(columns, message[order])

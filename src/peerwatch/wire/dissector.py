@@ -28,6 +28,18 @@ class WireError(IntEnum):
     """A compact size is not in its shortest form."""
     BAD_ADDRESS_LENGTH = 5
     """An address whose length does not fit its network (BIP 155)."""
+    UNKNOWN_FLAG = 6
+    """A transaction announces optional data of a kind that nobody knows (Core, transaction.h: UnserializeTransaction)."""
+    SUPERFLUOUS_WITNESS = 7
+    """A transaction announces witnesses, and all of them are empty (Core, likewise)."""
+    INDEX_OVERFLOW = 8
+    """Differentially encoded indexes go beyond 16 bits (BIP 152; Core, blockencodings.h: DifferenceFormatter)."""
+    OVERSIZED = 9
+    """The payload is longer than any node accepts (Core, net.h: MAX_PROTOCOL_MESSAGE_LENGTH)."""
+
+
+MAX_PROTOCOL_MESSAGE_LENGTH = 4_000_000
+"""Longest payload that a node accepts, bytes (Core, net.h)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +70,8 @@ class Payloads:
 class Dissected:
     """What a dissector made of payloads.
 
-    `columns`: the table's own columns without those the caller knows (identity, ts, seq, peer, inbound). `message`: for each
-    row the index of its payload, never decreasing. `error`: a WireError code for each payload.
+    `columns`: the table's own columns without those the caller knows (identity, ts, seq, peer, inbound); one that can be null may be
+    left out. `message`: for each row the index of its payload, never decreasing. `error`: a WireError code for each payload.
     """
 
     columns: Mapping[str, Any]
@@ -72,10 +84,12 @@ class Dissector(ABC):
 
     types: ClassVar[tuple[str, ...]]
     """Message types with this layout."""
-    table: ClassVar[type[Table]]
-    """Table that it fills."""
+    table: ClassVar[type[Table] | None]
+    """Table that it fills; several may fill the same. None when all that such a message says is its type."""
     needs: ClassVar[int]
     """Payload bytes at the start that it needs at most; a source need not keep more."""
+    needs_sent: ClassVar[int | None] = None
+    """The same for messages that the node sent, where fewer will do: its own are well formed. None for as many."""
     source: ClassVar[str]
     """Where the layout is defined (BIP or Core)."""
 

@@ -1,0 +1,35 @@
+"""What was wrong, and what was strange."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pyarrow as pa
+
+from peerwatch.schema import columns as c
+from peerwatch.schema.columns import Column, Semantic
+from peerwatch.schema.table import Table
+
+
+class Weird(Table):
+    """Something that a peer (or the node) should not have done, all of one kind, type and peer in one second.
+
+    ts and seq are those of the first such message; what the kinds are stands in docs/reference/weirds.md.
+    """
+
+    peer: Annotated[int, c.PEER]
+    inbound: Annotated[bool, c.INBOUND]
+    type: Annotated[str, c.label("Type of the message, as in `message`.", untrusted=True)]
+    kind: Annotated[str, c.label("What is wrong or strange, out of a closed set.")]
+    count: Annotated[int, c.count("Messages in that second.")]
+    size: Annotated[int, c.octets("Payload bytes of the first one.", pa.uint32())]
+    head: Annotated[
+        bytes | None,
+        Column(
+            "Bytes that the payload of the first one begins with, at most 32; null when nothing was kept.",
+            pa.binary(),
+            Semantic.BYTES,
+            nullable=True,
+            untrusted=True,
+        ),
+    ]
