@@ -148,7 +148,7 @@ def raw(events: Events) -> RawMessages:
     distinct, of = np.unique(types, return_inverse=True)
     codes = np.array([names.code(name) for name in distinct.tolist()], np.int16)
     limits = capture_limits(Config())
-    most = np.array([limits.get(name.decode(), limits["default"]) for name in distinct.tolist()])
+    most = np.array([limits.by_type.get(name.decode(), limits.default) for name in distinct.tolist()])
     return RawMessages(
         buf=np.concatenate([bodies.buf, np.zeros(PAD, np.uint8)]),
         ts=head["ts"].astype(np.int64),

@@ -197,6 +197,23 @@ def test_limits_hold_from_the_next_message_on(load: Callable[..., Kernel], playe
         assert kept == [payload[:n] for n in wanted]
 
 
+def test_messages_sent_have_limits_of_their_own(load: Callable[..., Kernel], players: Any, reader: Any, tmp_path: Path) -> None:
+    """The same type is cut differently by direction; a type without such a limit is cut alike."""
+    kernel = load()
+    path = players.copy()
+    kernel.attach(path)
+    calls = [
+        (f"net:{direction}bound_message", (1, b"a", b"b", name, 1000, bytes(1000)))
+        for name in (b"block", b"tx")
+        for direction in ("in", "out")
+    ]
+    Control(kernel.fds["control"]).set_limits({"block": 500, "tx": 400}, 7, {"block": 80})
+    read = reader(kernel)
+    players.run(path, "--wait-attached", "30", "--speed", "max", "--threads", "1", str(play(tmp_path / "both", calls)))
+    headers = read.drain()
+    assert headers["kept"][headers["probe"] != DESCRIBED].tolist() == [500, 80, 400, 400]
+
+
 @pytest.mark.parametrize("ring_bytes", [0, 1, 2048, 3 * 4096, (1 << 20) - 1, 1 << 32])
 def test_impossible_rings_are_refused(ring_bytes: int) -> None:
     """The kernel takes powers of two of at least a page."""

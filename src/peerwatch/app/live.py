@@ -24,6 +24,7 @@ from peerwatch.sources.usdt.discover import Wanted
 from peerwatch.sources.usdt.kernel import Kernel
 from peerwatch.sources.usdt.link import Link
 from peerwatch.sources.usdt.privileges import Account, hand_over, watcher_account
+from peerwatch.sources.usdt.slots import CaptureLimits
 from peerwatch.sources.usdt.source import UsdtSource
 from peerwatch.sources.usdt.supervise import supervise
 from peerwatch.sources.usdt.tracer import Tracer
@@ -57,9 +58,12 @@ class Task:
     """Told what the tracer does; must not leave anything in a buffer, because the watcher is forked."""
 
 
-def capture_limits(config: Config) -> dict[str, int]:
-    """Bytes kept of a message by type: what its dissector needs, the head of all others, the configuration over both."""
-    return {**needs_of_type(), "default": HEAD_BYTES, **config.capture_limits}
+def capture_limits(config: Config) -> CaptureLimits:
+    """Bytes kept of messages: what their dissectors need, the head of all others, the configuration over both."""
+    given = dict(config.capture_limits)
+    default = given.pop("default", HEAD_BYTES)
+    sent = {name: needs for name, needs in needs_of_type(sent=True).items() if name not in given}
+    return CaptureLimits({**needs_of_type(), **given}, default, sent)
 
 
 def wanted(nodes: Sequence[NodeConfig]) -> list[Wanted]:

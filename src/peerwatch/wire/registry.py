@@ -49,6 +49,13 @@ def dissector_of_type() -> Mapping[str, Dissector]:
     return found
 
 
-def needs_of_type() -> dict[str, int]:
-    """Payload bytes that a source must keep of each message type, so that everything in it can be dissected; no others."""
-    return {name: dissector.needs for name, dissector in dissector_of_type().items()}
+def needs_of_type(*, sent: bool = False) -> dict[str, int]:
+    """Payload bytes that a source must keep of each message type, so that everything in it can be dissected; no others.
+
+    With `sent`, those of messages that the node sent itself.
+    """
+    found = {}
+    for name, dissector in dissector_of_type().items():
+        fewer = dissector.needs_sent if sent else None
+        found[name] = dissector.needs if fewer is None else fewer
+    return found

@@ -118,7 +118,7 @@ def test_limits_leave_room_for_what_dissectors_need() -> None:
 
     own = [*needs_of_type(), *(f"t{i}" for i in range(MAX_LIMITS - len(needs_of_type())))]
     config = parse("[capture_limits]\n" + "\n".join(f"{name} = 1" for name in own))
-    assert len(capture_limits(config)) == MAX_LIMITS + 1
+    assert len(capture_limits(config).by_type) == MAX_LIMITS
 
 
 def test_a_file(tmp_path: Path) -> None:

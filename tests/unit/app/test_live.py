@@ -17,6 +17,7 @@ from peerwatch.app.live import HEAD_BYTES, Task, capture_limits, say_at_once, wa
 from peerwatch.sources.usdt.discover import Wanted
 from peerwatch.sources.usdt.link import Link, pair
 from peerwatch.sources.usdt.privileges import Account
+from peerwatch.sources.usdt.slots import CaptureLimits
 from peerwatch.store.query import Query
 from peerwatch.wire.registry import needs_of_type
 
@@ -38,10 +39,11 @@ def _signals() -> Iterator[None]:
 def test_limits_follow_from_what_dissectors_need() -> None:
     """Of a type without dissector the head is kept; what is configured counts more than either."""
     plain = capture_limits(Config())
-    assert plain == {**needs_of_type(), "default": HEAD_BYTES}
-    own = capture_limits(Config(capture_limits={"default": 0, "addr": 1, "tx": 9}))
-    assert (own["default"], own["addr"], own["tx"]) == (0, 1, 9)
-    assert own["inv"] == plain["inv"]
+    assert plain == CaptureLimits(needs_of_type(), HEAD_BYTES, needs_of_type(sent=True))
+    own = capture_limits(Config(capture_limits={"default": 0, "addr": 1, "block": 9}))
+    assert (own.default, own.by_type["addr"], own.by_type["block"]) == (0, 1, 9)
+    assert own.by_type["inv"] == plain.by_type["inv"]
+    assert "block" not in own.sent
 
 
 def test_nodes_that_are_found_by_their_process() -> None:

@@ -26,6 +26,7 @@ from peerwatch.schema.batch import SECOND
 from peerwatch.sinks._api import SinkRefusedError, SinkUnavailableError
 from peerwatch.sources._api import Chunk
 from peerwatch.sources.usdt.ring import Ring
+from peerwatch.sources.usdt.slots import CaptureLimits
 from peerwatch.sources.usdt.source import UsdtSource
 from peerwatch.store.archive import Archive
 from peerwatch.store.query import Query
@@ -306,7 +307,7 @@ def watch_in_child(tracer: HandTracer, root: Path, moment: int) -> bool:
                 Killed(patch, moment)
                 with Archive.create_or_open(root) as archive:
                     loop = Watch(archive, settings())
-                    source = UsdtSource(link, str, loop.recorder.position, {"default": 256}, tracer.time.clock())
+                    source = UsdtSource(link, str, loop.recorder.position, CaptureLimits({}, 256), tracer.time.clock())
                     rounds = iter(range(10**6))
                     loop.run([source], lambda: next(rounds) > 10)
             status = 0

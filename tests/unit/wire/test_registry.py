@@ -23,3 +23,13 @@ def test_lookup_and_needs() -> None:
     assert needs_of_type()["ping"] == 8
     assert needs_of_type()["addr"] == 9 + 30 * 1000
     assert needs_of_type()["inv"] == needs_of_type()["notfound"] == 9 + 36 * 50_000
+
+
+def test_needs_of_messages_sent() -> None:
+    """Never more than of those received, and the same where a dissector does not say otherwise."""
+    received, sent = needs_of_type(), needs_of_type(sent=True)
+    assert sent.keys() == received.keys()
+    assert all(sent[name] <= received[name] for name in received)
+    assert {name for name in received if sent[name] != received[name]} == {
+        name for name, dissector in dissector_of_type().items() if dissector.needs_sent is not None
+    }

@@ -20,11 +20,12 @@ class BlockFilter(Table):
     filter_type: Annotated[int, Column("Filter type; 0 is basic (BIP 158).", pa.uint8(), Semantic.NUMBER, untrusted=True)]
     start_height: Annotated[
         int | None,
-        Column("getcfilters, getcfheaders: first height.", pa.uint32(), Semantic.NUMBER, nullable=True, untrusted=True),
+        Column("`getcfilters`, `getcfheaders`: first height.", pa.uint32(), Semantic.NUMBER, nullable=True, untrusted=True),
     ]
     hash: Annotated[bytes | None, c.hash32("Last block of the range, or the block of the filter.", nullable=True)]
-    previous: Annotated[bytes | None, c.hash32("cfheaders: filter header before the first.", nullable=True)]
+    previous: Annotated[bytes | None, c.hash32("`cfheaders`: filter header before the first.", nullable=True)]
     hashes: Annotated[
-        int | None, c.count("cfheaders, cfcheckpt: filter hashes or headers that are wholly there.", pa.int32(), nullable=True)
+        int | None,
+        c.count("`cfheaders`, `cfcheckpt`: filter hashes or headers that are wholly there.", pa.int32(), nullable=True),
     ]
-    bytes: Annotated[int | None, c.octets("cfilter: length of the filter, as sent.", pa.int64(), nullable=True)]
+    bytes: Annotated[int | None, c.octets("`cfilter`: length of the filter, as sent.", pa.int64(), nullable=True)]

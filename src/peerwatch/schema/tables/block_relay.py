@@ -36,9 +36,9 @@ class BlockRelay(Table):
             nullable=True,
         ),
     ]
-    prefilled: Annotated[int | None, c.count("cmpctblock: transactions sent along whole.", nullable=True)]
-    short_ids: Annotated[int | None, c.count("cmpctblock: transactions sent as short ids.", nullable=True)]
-    hashes: Annotated[int | None, c.count("merkleblock: hashes of the partial Merkle tree.", nullable=True)]
+    prefilled: Annotated[int | None, c.count("`cmpctblock`: transactions sent along whole.", nullable=True)]
+    short_ids: Annotated[int | None, c.count("`cmpctblock`: transactions sent as short ids.", nullable=True)]
+    hashes: Annotated[int | None, c.count("`merkleblock`: hashes of the partial Merkle tree.", nullable=True)]
     inputs: Annotated[
         int | None,
         c.count("Inputs of all transactions that were sent; null when they are not all there to be counted.", nullable=True),

@@ -18,12 +18,12 @@ class BloomFilter(Table):
     inbound: Annotated[bool, c.INBOUND]
     message: Annotated[str, c.label("filterload or filteradd.")]
     bytes: Annotated[int, c.octets("Length of the filter, or of the element added.", pa.uint32())]
-    functions: Annotated[int | None, c.count("filterload: hash functions.", pa.uint32(), nullable=True)]
+    functions: Annotated[int | None, c.count("`filterload`: hash functions.", pa.uint32(), nullable=True)]
     tweak: Annotated[
         int | None,
-        Column("filterload: tweak of the hash functions.", pa.uint32(), Semantic.NUMBER, nullable=True, untrusted=True),
+        Column("`filterload`: tweak of the hash functions.", pa.uint32(), Semantic.NUMBER, nullable=True, untrusted=True),
     ]
     flags: Annotated[
         int | None,
-        Column("filterload: how the filter grows (nFlags).", pa.uint8(), Semantic.NUMBER, nullable=True, untrusted=True),
+        Column("`filterload`: how the filter grows (nFlags).", pa.uint8(), Semantic.NUMBER, nullable=True, untrusted=True),
     ]

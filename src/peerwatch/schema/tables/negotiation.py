@@ -19,7 +19,7 @@ class Negotiation(Table):
     message: Annotated[str, c.label("sendcmpct, feefilter or sendtxrcncl.")]
     high_bandwidth: Annotated[
         bool | None,
-        c.flag("sendcmpct: whether compact blocks are wanted unasked (BIP 152).", nullable=True, untrusted=True),
+        c.flag("`sendcmpct`: whether compact blocks are wanted unasked (BIP 152).", nullable=True, untrusted=True),
     ]
     version: Annotated[
         int | None,
@@ -34,7 +34,7 @@ class Negotiation(Table):
     fee_rate: Annotated[
         int | None,
         Column(
-            "feefilter: transactions below are not wanted (BIP 133).",
+            "`feefilter`: transactions below are not wanted (BIP 133).",
             pa.int64(),
             Semantic.AMOUNT,
             unit="sat/kvB",
@@ -43,5 +43,5 @@ class Negotiation(Table):
         ),
     ]
     salt: Annotated[
-        int | None, Column("sendtxrcncl: salt of the sender.", pa.uint64(), Semantic.NUMBER, nullable=True, untrusted=True)
+        int | None, Column("`sendtxrcncl`: salt of the sender.", pa.uint64(), Semantic.NUMBER, nullable=True, untrusted=True)
     ]

@@ -18,4 +18,4 @@ class Payload(Table):
     inbound: Annotated[bool, c.INBOUND]
     type: Annotated[str, c.label("Message type, as in `message`.", untrusted=True)]
     size: Annotated[int, c.octets("Payload bytes on the wire.", pa.uint32())]
-    payload: Annotated[bytes, Column("The bytes kept.", pa.large_binary(), Semantic.BYTES, untrusted=True)]
+    payload: Annotated[bytes, Column("The bytes kept.", pa.large_binary(), Semantic.BYTES, unit="B", untrusted=True)]

@@ -29,6 +29,7 @@ class Weird(Table):
             "Bytes that the payload of the first one begins with, at most 32; null when nothing was kept.",
             pa.binary(),
             Semantic.BYTES,
+            unit="B",
             nullable=True,
             untrusted=True,
         ),

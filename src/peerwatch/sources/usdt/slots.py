@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 
@@ -40,13 +42,22 @@ SLOT = np.dtype(
 )
 
 LIMIT_BITS = 10
-_LIMIT = np.dtype([("type", "<u8", (2,)), ("limit", "<u8"), ("unused", "<u8")])
+_LIMIT = np.dtype([("type", "<u8", (2,)), ("limit", "<u8", (2,))])  # of messages received, and sent
 _LIMITS = np.dtype([("multiplier", "<u8"), ("other", "<u8"), ("table", _LIMIT, (1 << LIMIT_BITS,))])
 CONTROL = np.dtype(
     [("unassigned", "<u8"), ("ring_id", "<u8"), ("active", "<u8"), ("unused", "<u8", (5,)), ("limits", _LIMITS, (2,))]
 )
 _CANDIDATES = 1024
 _MAX_CANDIDATES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureLimits:
+    """Bytes kept of messages: `by_type`, `default` of all other types, and `sent` of those sent by the node, where it differs."""
+
+    by_type: Mapping[str, int]
+    default: int
+    sent: Mapping[str, int] = field(default_factory=dict)
 
 
 def _mapped(fd: int, size: int, access: int) -> mmap.mmap:
@@ -94,13 +105,16 @@ class Control:
     def ring_id(self, value: int) -> None:
         self._control["ring_id"] = value
 
-    def set_limits(self, limits: Mapping[str, int], default: int = MAX_LIMIT) -> None:
+    def set_limits(self, limits: Mapping[str, int], default: int = MAX_LIMIT, sent: Mapping[str, int] | None = None) -> None:
         """Keep at most `limits[type]` bytes of a payload, `default` of every other type; in force from the next message on.
+
+        Of messages that the node sent it is `sent[type]`, for those types of `limits` that it names.
 
         Raises ValueError for a negative limit, a type that is no message type, or more than `MAX_LIMITS` of them.
         """
-        values = [min(limit, MAX_LIMIT) for limit in (*limits.values(), default)]
-        if min(values) < 0 or len(limits) > MAX_LIMITS:
+        values = [(min(n, MAX_LIMIT), min((sent or {}).get(name, n), MAX_LIMIT)) for name, n in limits.items()]
+        default = min(default, MAX_LIMIT)
+        if min(default, *chain.from_iterable(values), 0) < 0 or len(limits) > MAX_LIMITS:
             raise ValueError(f"limits must be at least 0, and for at most {MAX_LIMITS} message types")
         words = np.array([_type_words(name) for name in limits], np.uint64).reshape(-1, 2)
         multiplier, places = _perfect_hash(words)
@@ -108,9 +122,9 @@ class Control:
         table = self._control["limits"][idle]
         table["table"] = np.zeros((), _LIMIT)
         table["table"]["type"][places] = words
-        table["table"]["limit"] = values[-1]
-        table["table"]["limit"][places] = values[:-1]
-        table["multiplier"], table["other"] = multiplier, values[-1]
+        table["table"]["limit"] = default
+        table["table"]["limit"][places] = np.array(values, np.uint64).reshape(-1, 2)
+        table["multiplier"], table["other"] = multiplier, default
         self._control["active"] = idle
 
 

@@ -23,7 +23,7 @@ from peerwatch.sources.usdt.clock import UtcClock
 from peerwatch.sources.usdt.link import Blind, Exited, FromWatcher, Hello, Link, LinkClosedError, Process, Recorded, Who
 from peerwatch.sources.usdt.records import headers
 from peerwatch.sources.usdt.ring import Ring
-from peerwatch.sources.usdt.slots import Control, Slots
+from peerwatch.sources.usdt.slots import CaptureLimits, Control, Slots
 from peerwatch.sources.usdt.traced import NAME, Traced
 
 READ_BYTES = 8 << 20
@@ -68,7 +68,7 @@ class UsdtSource:
         link: Link,
         name_of: Callable[[str], str],
         recorded: Callable[[Identity], Mapping[str, Any]],
-        limits: Mapping[str, int],
+        limits: CaptureLimits,
         clock: UtcClock | None = None,
     ) -> None:
         """Take over from the tracer.
@@ -77,7 +77,7 @@ class UsdtSource:
             link: the tracer's other end.
             name_of: name of a node that was found, by its key.
             recorded: position of an identity in the archive or on its way there, empty when it has none.
-            limits: bytes kept of a message by type, `default` for all others.
+            limits: bytes kept of messages.
             clock: UTC for kernel time.
 
         Raises:
@@ -97,7 +97,7 @@ class UsdtSource:
         self._ring = Ring(descriptors.ring, hello.ring_bytes)
         self._slots = Slots(descriptors.slots)
         self._control = Control(descriptors.control)
-        self._control.set_limits({t: n for t, n in limits.items() if t != "default"}, limits["default"])
+        self._control.set_limits(limits.by_type, limits.default, limits.sent)
         self._traced: dict[Identity, Traced] = {}
         self._by_slot: dict[int, Traced | None] = {}
         self._asked: set[int] = set()

@@ -48,7 +48,7 @@ struct description {
 };
 
 enum record_flags { UNREADABLE = 1 };
-enum { DESCRIBED = 16 }; /* beside the numbers of probes */
+enum { OUTBOUND_MESSAGE = 1, DESCRIBED = 16 }; /* of the numbers of probes, and beside them */
 
 enum operand { IN_REGISTER, IN_MEMORY };
 enum content { INTEGER, TEXT, HASH };
@@ -93,8 +93,7 @@ struct slot {
 
 struct limit {
 	u64 type[2];
-	u64 limit;
-	u64 unused;
+	u64 limit[2]; /* of messages received, and sent */
 };
 
 /* Capture limits by message type: a perfect hash, so one look is enough. */
@@ -297,7 +296,7 @@ static __always_inline struct spec *my_spec(void *ctx)
 
 /* ---- messages ---- */
 
-static __always_inline u64 capture_limit(const u64 type[2])
+static __always_inline u64 capture_limit(const u64 type[2], u64 sent)
 {
 	struct control *c = the_control();
 	if (!c)
@@ -305,7 +304,9 @@ static __always_inline u64 capture_limit(const u64 type[2])
 	const struct limits *l = &c->limits[c->active & 1];
 	u64 hash = (type[0] ^ type[1] << 13) * l->multiplier >> (64 - LIMIT_BITS);
 	const struct limit *entry = &l->table[hash & ((1 << LIMIT_BITS) - 1)];
-	u64 limit = entry->type[0] == type[0] && entry->type[1] == type[1] ? entry->limit : l->other;
+	u64 limit = l->other;
+	if (entry->type[0] == type[0] && entry->type[1] == type[1])
+		limit = sent ? entry->limit[1] : entry->limit[0];
 	return limit < MAX_LIMIT ? limit : MAX_LIMIT;
 }
 
@@ -400,7 +401,7 @@ int on_message(struct pt_regs *ctx)
 	failed |= bpf_probe_read_user_str(type, sizeof(type), (const void *)name) < 0;
 	u64 size = read_argument(&registers, &spec->args[4], &failed);
 	u64 payload = read_argument(&registers, &spec->args[5], &failed);
-	u64 limit = capture_limit(type);
+	u64 limit = capture_limit(type, spec->probe == OUTBOUND_MESSAGE);
 	u32 kept = size < limit ? size : limit;
 	if (kept > MAX_LIMIT)
 		return 0;

@@ -30,7 +30,7 @@ def control_fd(tmp_path: Path) -> Iterator[int]:
     os.close(fd)
 
 
-def limit_of(fd: int, name: str) -> int:
+def limit_of(fd: int, name: str, *, sent: bool = False) -> int:
     """As BPF looks it up: one place, compared whole, clamped (`capture_limit` in trace.bpf.c)."""
     content = np.frombuffer(os.pread(fd, CONTROL.itemsize, 0), CONTROL)[0]
     limits = content["limits"][int(content["active"]) & 1]
@@ -38,7 +38,7 @@ def limit_of(fd: int, name: str) -> int:
     low, high = int.from_bytes(raw[:8], "little"), int.from_bytes(raw[8:], "little")
     place = (((low ^ high << 13) * int(limits["multiplier"])) % 2**64) >> 54
     entry = limits["table"][place]
-    return min(int(entry["limit"] if entry["type"].tolist() == [low, high] else limits["other"]), MAX_LIMIT)
+    return min(int(entry["limit"][int(sent)] if entry["type"].tolist() == [low, high] else limits["other"]), MAX_LIMIT)
 
 
 def test_every_type_finds_its_own_limit(control_fd: int) -> None:
@@ -67,6 +67,13 @@ def test_without_limits_everything_has_the_default(control_fd: int) -> None:
     assert limit_of(control_fd, "inv") == 0
     Control(control_fd).set_limits({})
     assert limit_of(control_fd, "inv") == MAX_LIMIT
+
+
+def test_messages_sent_may_have_smaller_limits(control_fd: int) -> None:
+    """What the node itself sent is cut at its own limit where there is one, and else like what it received."""
+    Control(control_fd).set_limits({"block": 50, "tx": 60}, 7, {"block": 5, "nothing": 1})
+    found = [(limit_of(control_fd, name), limit_of(control_fd, name, sent=True)) for name in ("block", "tx", "nothing")]
+    assert found == [(50, 5), (60, 60), (7, 7)]
 
 
 def test_limits_are_clamped(control_fd: int) -> None:

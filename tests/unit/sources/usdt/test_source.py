@@ -20,12 +20,12 @@ from peerwatch.sources.usdt import source as module
 from peerwatch.sources.usdt.link import Link, LinkClosedError, pair
 from peerwatch.sources.usdt.made import SOURCE as MADE
 from peerwatch.sources.usdt.probes import UNREADABLE
-from peerwatch.sources.usdt.slots import ADDED, MAX_LIMIT, SPENT, UNCACHED
+from peerwatch.sources.usdt.slots import ADDED, MAX_LIMIT, SPENT, UNCACHED, CaptureLimits
 from peerwatch.sources.usdt.source import POISONED, UsdtSource
 from tests.chunks import rows_of
 from tests.unit.sources.usdt.by_hand import BOOTED, LOADED, HandTracer, event, message
 
-LIMITS = {"default": 256, "tx": 1000}
+LIMITS = CaptureLimits({"tx": 1000}, 256)
 Row = dict[str, Any]
 
 
@@ -126,11 +126,11 @@ def test_the_first_words(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_limits_are_set(tracer: HandTracer) -> None:
     """The kernel is told how much to keep, of some types and of all others."""
-    source = UsdtSource(tracer.connect(), str, lambda _: {}, {"default": 7, "tx": 1 << 40}, tracer.time.clock())
+    source = UsdtSource(tracer.connect(), str, lambda _: {}, CaptureLimits({"tx": 1 << 40}, 7, {"tx": 5}), tracer.time.clock())
     control = source._control._control
     limits = control["limits"][int(control["active"])]
     assert int(limits["other"]) == 7
-    assert MAX_LIMIT in limits["table"]["limit"]
+    assert [MAX_LIMIT, 5] in limits["table"]["limit"].tolist()
     source.close()
     source.close()
 
