@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import msgspec
 
 from peerwatch.detect.registry import all_detectors
+from peerwatch.schema.table import Level
 from peerwatch.sources.usdt.slots import MAX_LIMITS, TYPE_BYTES
 from peerwatch.wire.registry import needs_of_type
 
@@ -42,12 +43,26 @@ class NodeConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`message_capture` folder to follow (a node run with -capturemessages)."""
 
 
+class RetentionConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """How long what is recorded is kept; without a bound it is kept for good."""
+
+    days: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Days that rows of single messages and of what is in them are kept."""
+    rollup_days: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Days that roll-ups, connections, losses and incidents are kept; no fewer than `days`."""
+    gib: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """Size of the archive; beyond it the oldest rows go first."""
+
+
 class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Everything an operator can set."""
 
     archive: str = str(DEFAULT_ARCHIVE)
     user: str | None = None
     """User that the watcher runs as when started by root."""
+    record: Level = Level.STANDARD
+    """How much is recorded."""
+    retention: RetentionConfig = RetentionConfig()
     ring_mib: Annotated[int, msgspec.Meta(ge=1, le=2048)] = 256
     """Ring buffer between kernel and watcher; 256 MiB holds 5 s at 100 k messages a second."""
     node: list[NodeConfig] = []
@@ -91,6 +106,7 @@ def parse(text: str) -> Config:
         raise ConfigError(_explained(str(error), raw)) from error
     _check_nodes(config)
     _check_detect(config)
+    _check_retention(config.retention)
     _check_limits(config)
     return config
 
@@ -101,9 +117,9 @@ def _explained(message: str, raw: dict[str, Any]) -> str:
     place = _place(raw, message, at.strip("`"))
     where = f" in `{place}`" if place else ""
     if unknown := re.search("unknown field `([^`]*)`", what):
-        known = NodeConfig.__struct_fields__ if at else Config.__struct_fields__
+        known = {"": Config, "retention": RetentionConfig}.get(place, NodeConfig).__struct_fields__
         return f"unknown key `{unknown[1]}`{where}{_nearest(unknown[1], known)}"
-    hint = "; write [[node]]" if place == "node" else ""
+    hint = {"node": "; write [[node]]", "record": f"; use {', '.join(Level)}"}.get(place, "")
     return f"{what[0].lower()}{what[1:]}{where}{hint}"
 
 
@@ -166,6 +182,12 @@ def _check_detect(config: Config) -> None:
                 raise ConfigError(f"detector {name} has no option `{option}`{_nearest(option, known[name].options)}")
             if not math.isfinite(value):
                 raise ConfigError(f"`detect.{name}.{option}` must be a number, not {value}")
+
+
+def _check_retention(retention: RetentionConfig) -> None:
+    days, longer = retention.days, retention.rollup_days
+    if longer is not None and (days is None or days > longer):
+        raise ConfigError(f"`retention.days` must be set, and to no more than `rollup_days` ({longer}): roll-ups outlive their rows")
 
 
 def _check_limits(config: Config) -> None:

@@ -10,6 +10,7 @@ from peerwatch.cli import options
 from peerwatch.cli.main import fail
 from peerwatch.schema import docs
 from peerwatch.schema.registry import all_tables
+from peerwatch.schema.table import Level
 
 
 @click.command("tables")
@@ -32,7 +33,8 @@ def command(name: str | None, *, as_json: bool) -> None:
     if name is None:
         width = max(map(len, tables))
         for table in chosen:
-            click.echo(f"{table.name:<{width}}  {table.doc.splitlines()[0]}")
+            level = "" if table.level is Level.STANDARD else f" [{'every level' if table.level is Level.LIGHT else table.level}]"
+            click.echo(f"{table.name:<{width}}  {table.doc.splitlines()[0]}{level}")
         return
     _print_columns(docs.facts(tables[name]))
 

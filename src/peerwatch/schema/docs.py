@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from peerwatch.schema.table import Table
+from peerwatch.schema.table import Level, Table
 
 
 def type_name(kind: pa.DataType) -> str:
@@ -19,6 +19,7 @@ def facts(table: type[Table]) -> dict[str, Any]:
     return {
         "table": table.name,
         "doc": table.doc,
+        "level": table.level.value,
         "columns": [
             {
                 "name": name,
@@ -34,9 +35,15 @@ def facts(table: type[Table]) -> dict[str, Any]:
     }
 
 
+def _level(table: type[Table]) -> str:
+    if table.level is Level.LIGHT:
+        return "Recorded at every level"
+    return f"Recorded at level `{table.level}`" + ("" if table.level is Level.FULL else " and above")
+
+
 def markdown(table: type[Table]) -> str:
     """A table's page section in Markdown."""
-    lines = [f"## {table.name}", "", table.doc, "", "| column | type | unit | | meaning |", "|---|---|---|---|---|"]
+    lines = [f"## {table.name}", "", table.doc, "", f"{_level(table)}.", "", "| column | type | unit | | meaning |", "|---|---|---|---|---|"]
     for column in facts(table)["columns"]:
         marks = ", ".join(m for m in ("nullable", "untrusted") if column[m])
         lines.append(f"| {column['name']} | {column['type']} | {column['unit'] or ''} | {marks} | {column['doc']} |")

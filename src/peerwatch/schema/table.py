@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, get_args, get_origin, get_type_hints
 
@@ -32,6 +33,17 @@ class Identity:
     source: str
 
 
+class Level(StrEnum):
+    """How much is recorded; each level has the tables of those before it, too."""
+
+    LIGHT = "light"
+    """What is summed up or rare: roll-ups, connections, losses, incidents."""
+    STANDARD = "standard"
+    """A row for every message and for what is in it, but no bodies, and of inventory a keyed hash."""
+    FULL = "full"
+    """Payloads as they were, and whole ids."""
+
+
 class Table:
     """Base of every table: the row identity, and what derives from the declared columns."""
 
@@ -41,6 +53,8 @@ class Table:
     ts: Annotated[int, c.TS]
     seq: Annotated[int, c.SEQ]
 
+    level: ClassVar[Level] = Level.STANDARD
+    """From which level on its rows are recorded; what is recorded at every level is also kept for longer."""
     name: ClassVar[str]
     doc: ClassVar[str]
     columns: ClassVar[Mapping[str, Column]]

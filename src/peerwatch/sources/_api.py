@@ -37,6 +37,8 @@ class Chunk:
     position: Mapping[str, Any] = field(default_factory=dict)
     ended: bool = False
     """Nothing more will come under this identity."""
+    recorded: bool = False
+    """The rows come out of an archive: those that are made of other rows are among them already."""
 
 
 class Source(Protocol):

@@ -230,4 +230,6 @@ class _Ordered:
             if high > low:
                 rows[table] = self.tables[table].slice(low, high - low)
                 events[table] = own[low:high] - first
-        return Chunk(identity, watermark, RawMessages.none(), self.events[first:stop], np.zeros(0, np.int64), rows, events)
+        none = np.zeros(0, np.int64)
+        seen = self.events[first:stop]
+        return Chunk(identity, watermark, RawMessages.none(), seen, none, rows, events, recorded=True)

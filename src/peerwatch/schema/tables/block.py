@@ -8,11 +8,13 @@ import pyarrow as pa
 
 from peerwatch.schema import columns as c
 from peerwatch.schema.columns import Column, Semantic
-from peerwatch.schema.table import Table
+from peerwatch.schema.table import Level, Table
 
 
 class Block(Table):
     """A block connected to the node's chain."""
+
+    level = Level.LIGHT
 
     hash: Annotated[bytes, c.hash32("Block hash.")]
     height: Annotated[int, Column("Height.", pa.int32(), Semantic.NUMBER)]

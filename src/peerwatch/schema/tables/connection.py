@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from peerwatch.schema import columns as c
-from peerwatch.schema.table import Table
+from peerwatch.schema.table import Level, Table
 
 
 class Connection(Table):
     """A connection opened, described (it was there before us), closed, evicted or misbehaving."""
+
+    level = Level.LIGHT
 
     peer: Annotated[int, c.PEER]
     event: Annotated[str, c.label("opened, described, closed, evicted or misbehaving.")]

@@ -8,11 +8,13 @@ import pyarrow as pa
 
 from peerwatch.schema import columns as c
 from peerwatch.schema.columns import Column, Semantic
-from peerwatch.schema.table import Table
+from peerwatch.schema.table import Level, Table
 
 
 class Finding(Table):
     """One finding of one detector: a measured value outside of what is expected."""
+
+    level = Level.LIGHT
 
     detector: Annotated[str, c.label("Detector that found it.")]
     kind: Annotated[str, c.label("Kind of finding, one of those that the detector declares.")]

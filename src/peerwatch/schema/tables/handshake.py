@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from peerwatch.schema import columns as c
 from peerwatch.schema.columns import Column, Semantic
-from peerwatch.schema.table import Table
+from peerwatch.schema.table import Level, Table
 
 
 class Handshake(Table):
@@ -16,6 +16,8 @@ class Handshake(Table):
 
     ts and seq are those of the message (or the closing) that ended it. *Ours* is what the node sent, *theirs* what the peer sent.
     """
+
+    level = Level.LIGHT
 
     peer: Annotated[int, c.PEER]
     inbound: Annotated[

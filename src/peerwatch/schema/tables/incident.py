@@ -8,11 +8,13 @@ import pyarrow as pa
 
 from peerwatch.schema import columns as c
 from peerwatch.schema.columns import Column, Semantic
-from peerwatch.schema.table import Table
+from peerwatch.schema.table import Level, Table
 
 
 class Incident(Table):
     """One state of one incident; the newest row of an identifier is its present state."""
+
+    level = Level.LIGHT
 
     incident: Annotated[str, c.text("Id of the incident.")]
     identifier: Annotated[str, c.text("Identifier of the findings merged in it.")]

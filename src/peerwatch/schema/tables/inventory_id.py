@@ -8,11 +8,13 @@ import pyarrow as pa
 
 from peerwatch.schema import columns as c
 from peerwatch.schema.columns import Column, Semantic
-from peerwatch.schema.table import Table
+from peerwatch.schema.table import Level, Table
 
 
 class InventoryId(Table):
     """The 32-byte id behind one entry of `inventory` (same seq and idx); recorded at level `full` only."""
+
+    level = Level.FULL
 
     idx: Annotated[int, c.IDX]
     peer: Annotated[int, c.PEER]

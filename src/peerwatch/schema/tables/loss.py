@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from peerwatch.schema import columns as c
-from peerwatch.schema.table import Table
+from peerwatch.schema.table import Level, Table
 
 
 class Loss(Table):
     """Something that was not seen, or not seen whole, and why; ts is when it was noticed."""
+
+    level = Level.LIGHT
 
     kind: Annotated[str, c.label("dropped, truncated, unreadable, gap, blind, clock or disagreement.")]
     probe: Annotated[str | None, c.label("Probe or part of the source that is concerned.", nullable=True)]

@@ -8,11 +8,13 @@ import pyarrow as pa
 
 from peerwatch.schema import columns as c
 from peerwatch.schema.columns import Column, Semantic
-from peerwatch.schema.table import Table
+from peerwatch.schema.table import Level, Table
 
 
 class Node(Table):
     """A node's process came, changed or went; what a source can see of it."""
+
+    level = Level.LIGHT
 
     event: Annotated[str, c.label("started, found (it ran before us), exited, or seen by a source without a process.")]
     pid: Annotated[int | None, Column("Process id.", pa.int64(), Semantic.NUMBER, nullable=True)]

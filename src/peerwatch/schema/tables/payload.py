@@ -8,11 +8,13 @@ import pyarrow as pa
 
 from peerwatch.schema import columns as c
 from peerwatch.schema.columns import Column, Semantic
-from peerwatch.schema.table import Table
+from peerwatch.schema.table import Level, Table
 
 
 class Payload(Table):
     """What was kept of one message's payload; recorded at level `full` only."""
+
+    level = Level.FULL
 
     peer: Annotated[int, c.PEER]
     inbound: Annotated[bool, c.INBOUND]

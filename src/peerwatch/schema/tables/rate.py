@@ -8,11 +8,13 @@ import pyarrow as pa
 
 from peerwatch.schema import columns as c
 from peerwatch.schema.columns import Column, Semantic
-from peerwatch.schema.table import Table
+from peerwatch.schema.table import Level, Table
 
 
 class Rate(Table):
     """Messages and bytes of one direction and type in one interval; rows of the same interval add up."""
+
+    level = Level.LIGHT
 
     width: Annotated[
         int, Column("Length of the interval, which starts at ts: 1, 60 or 3600.", pa.int32(), Semantic.DURATION, unit="s")

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from peerwatch.schema import columns as c
 from peerwatch.schema.columns import Column, Semantic
-from peerwatch.schema.table import Table
+from peerwatch.schema.table import Level, Table
 
 
 class Relay(Table):
@@ -17,6 +17,8 @@ class Relay(Table):
     `inbound` is the direction in which transactions move: true from the peer to the node. ts is the start of the minute, seq the
     `seq` of the first event that the row counts; a minute has one row for each connection with anything to count.
     """
+
+    level = Level.LIGHT
 
     peer: Annotated[int, c.PEER]
     inbound: Annotated[bool, c.flag("True when the peer announces and delivers, false when the node does.")]

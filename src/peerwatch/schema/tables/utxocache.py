@@ -8,11 +8,13 @@ import pyarrow as pa
 
 from peerwatch.schema import columns as c
 from peerwatch.schema.columns import Column, Semantic
-from peerwatch.schema.table import Table
+from peerwatch.schema.table import Level, Table
 
 
 class Utxocache(Table):
     """UTXO-cache figures of one second (counted in the kernel), or one flush."""
+
+    level = Level.LIGHT
 
     event: Annotated[str, c.label("second or flush.")]
     added: Annotated[int | None, c.count("Coins added in that second.", nullable=True)]

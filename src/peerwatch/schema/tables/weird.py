@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from peerwatch.schema import columns as c
 from peerwatch.schema.columns import Column, Semantic
-from peerwatch.schema.table import Table
+from peerwatch.schema.table import Level, Table
 
 
 class Weird(Table):
@@ -16,6 +16,8 @@ class Weird(Table):
 
     ts and seq are those of the first such message; what the kinds are stands in docs/reference/weirds.md.
     """
+
+    level = Level.LIGHT
 
     peer: Annotated[int, c.PEER]
     inbound: Annotated[bool, c.INBOUND]

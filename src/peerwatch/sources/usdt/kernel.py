@@ -144,7 +144,8 @@ class Kernel:
                 libbpf.map_update(self._specs, _u32(cookie), site.spec.tobytes())
                 name = "on_nothing" if noop else _program(site)
                 programs.setdefault(name, []).append((site.note.location, site.note.semaphore, cookie))
-            for name, places in programs.items():
+            # One after the other: messages last, so that whoever sends the first one seen was already seen to connect.
+            for name, places in sorted(programs.items(), key=lambda program: program[0] == "on_message"):
                 if self.attach_method == UPROBE_MULTI:
                     links.append(libbpf.link_uprobes(self._object.program_fd(name), path, *zip(*places, strict=True)))
                 else:
