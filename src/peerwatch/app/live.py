@@ -33,7 +33,10 @@ from peerwatch.store.errors import ArchiveError
 from peerwatch.wire.registry import needs_of_type
 
 HEAD_BYTES = 256
-"""Kept of messages that no dissector reads yet: enough to see what they are."""
+"""Kept of messages that no dissector reads: enough to see what they are."""
+
+LEAST_BYTES = 32
+"""Kept of every message: so much is shown of one that is wrong, however short it should have been."""
 
 
 def say_at_once(line: str) -> None:
@@ -62,8 +65,9 @@ def capture_limits(config: Config) -> CaptureLimits:
     """Bytes kept of messages: what their dissectors need, the head of all others, the configuration over both."""
     given = dict(config.capture_limits)
     default = given.pop("default", HEAD_BYTES)
-    sent = {name: needs for name, needs in needs_of_type(sent=True).items() if name not in given}
-    return CaptureLimits({**needs_of_type(), **given}, default, sent)
+    by_type = {name: max(needs, LEAST_BYTES) for name, needs in needs_of_type().items()}
+    sent = {name: max(needs, LEAST_BYTES) for name, needs in needs_of_type(sent=True).items() if name not in given}
+    return CaptureLimits({**by_type, **given}, default, sent)
 
 
 def wanted(nodes: Sequence[NodeConfig]) -> list[Wanted]:

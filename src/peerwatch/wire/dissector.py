@@ -70,8 +70,8 @@ class Payloads:
 class Dissected:
     """What a dissector made of payloads.
 
-    `columns`: the table's own columns without those the caller knows (identity, ts, seq, peer, inbound); one that can be null may be
-    left out. `message`: for each row the index of its payload, never decreasing. `error`: a WireError code for each payload.
+    `columns`: the table's own columns without those the caller knows (identity, ts, seq, peer, inbound); one that can be null may
+    be left out. `message`: for each row the index of its payload, never decreasing. `error`: a WireError code for each payload.
     """
 
     columns: Mapping[str, Any]

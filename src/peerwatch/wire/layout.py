@@ -12,7 +12,8 @@ wrong with it. Values of payloads that stopped are zero.
 The rules, in one place for all message types:
 
 - A field that goes past the end of a payload that we kept whole is the sender's fault: TRUNCATED. In a payload that we cut
-  (kept < size), running out of kept bytes stops reading without an error.
+  (kept < size), running out of kept bytes stops reading without an error. Only a `body`, whose content nobody wants, is judged
+  by what was sent alone.
 - The first error of a payload counts. What was read before it stays.
 - Counts and lengths are held against limit and bytes present before anything is allocated for them.
 - Nothing that a payload contains makes anything here raise, and no byte after `kept` has an influence on any value.
@@ -41,6 +42,8 @@ _WIDE_LEAST = np.array([_WIDE, 1 << 16, 1 << 32], np.uint64)
 
 COMPACT_SIZE_BYTES = 9
 """Longest encoding of a compact size."""
+HASH_BYTES = 32
+"""A hash of anything."""
 
 
 def fields(buf: Array, at: Array, kind: npt.DTypeLike) -> Array:
@@ -157,8 +160,7 @@ class Cursor:
     def count(self, limit: int) -> Array:
         """The count of a list (int64), at most `limit`: more is OVER_LIMIT, and the first `limit` entries can still be read."""
         value = self.compact_size()
-        over = (value > limit) & self.live & (self.error == WireError.NONE)
-        self.error[over] = WireError.OVER_LIMIT
+        self.note(value > limit, WireError.OVER_LIMIT)
         return np.minimum(value, np.uint64(limit)).astype(np.int64)
 
     def length(self, limit: int) -> Array:
@@ -175,6 +177,20 @@ class Cursor:
             self.fail(beyond & (self.limit == self.end), WireError.TRUNCATED)
             self.fail(beyond, WireError.NONE)
         self.pos = after if self._all else np.where(self.live, after, self.pos)
+
+    def body(self, counts: Array, width: int = 1) -> Array:
+        """Pass over `counts` items of `width` bytes that need not be kept; gives how many of them were wholly sent (int64).
+
+        Fewer than `counts` are TRUNCATED, whether they were kept or not. What lies behind them is read where it was kept. Not for
+        a nested cursor: the outer one would not learn of the bytes passed over.
+        """
+        sent = np.where(self.live, np.minimum(counts, (self.end - self.pos) // width), 0)
+        self.fail(sent < counts, WireError.TRUNCATED)
+        after = self.pos + sent * width
+        unkept = np.maximum(after - self.limit, 0)
+        # Reading goes on at the end of the kept bytes, as if those that were passed over beyond it had never been sent.
+        self.pos, self.end = after - unkept, self.end - unkept
+        return sent
 
     # Lists.
 
@@ -228,14 +244,17 @@ class Cursor:
         where = where & self.live
         if not where.any():
             return
-        self.error[where & (self.error == WireError.NONE)] = code
+        self.note(where, code)
         self.live = self.live & ~where
         self._all = False
 
+    def note(self, where: Array, code: WireError) -> None:
+        """An error (the first one counts) of the payloads of the mask `where`, after which reading goes on."""
+        self.error[where & self.live & (self.error == WireError.NONE)] = code
+
     def finish(self) -> Array:
         """All fields are read: bytes left are TRAILING. Gives the error of every payload (WireError codes, int8)."""
-        left = self.live & (self.pos < self.end) & (self.error == WireError.NONE)
-        self.error[left] = WireError.TRAILING
+        self.note(self.pos < self.end, WireError.TRAILING)
         return self.error
 
     def _number(self, kind: str) -> Array:

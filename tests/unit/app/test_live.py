@@ -13,7 +13,7 @@ import pytest
 
 from peerwatch.app import live
 from peerwatch.app.config import Config, NodeConfig
-from peerwatch.app.live import HEAD_BYTES, Task, capture_limits, say_at_once, wanted, watch, within_reach
+from peerwatch.app.live import HEAD_BYTES, LEAST_BYTES, Task, capture_limits, say_at_once, wanted, watch, within_reach
 from peerwatch.sources.usdt.discover import Wanted
 from peerwatch.sources.usdt.link import Link, pair
 from peerwatch.sources.usdt.privileges import Account
@@ -39,7 +39,10 @@ def _signals() -> Iterator[None]:
 def test_limits_follow_from_what_dissectors_need() -> None:
     """Of a type without dissector the head is kept; what is configured counts more than either."""
     plain = capture_limits(Config())
-    assert plain == CaptureLimits(needs_of_type(), HEAD_BYTES, needs_of_type(sent=True))
+    needs, sent = needs_of_type(), needs_of_type(sent=True)
+    assert plain.default == HEAD_BYTES
+    assert plain.by_type == {name: max(n, LEAST_BYTES) for name, n in needs.items()}
+    assert plain.sent == {name: max(n, LEAST_BYTES) for name, n in sent.items()}
     own = capture_limits(Config(capture_limits={"default": 0, "addr": 1, "block": 9}))
     assert (own.default, own.by_type["addr"], own.by_type["block"]) == (0, 1, 9)
     assert own.by_type["inv"] == plain.by_type["inv"]

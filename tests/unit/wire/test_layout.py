@@ -24,6 +24,15 @@ def payloads(*kept: bytes, cut: int = 0) -> Payloads:
     return Payloads(buf, start, lengths, lengths + cut, np.zeros(len(kept), np.int16), ["inv"], b"")
 
 
+def cut_to(most: int, *sent: bytes) -> Payloads:
+    """Payloads of which at most the first `most` bytes were kept; other bytes lie where the rest was."""
+    start = np.cumsum([0, *(len(s) for s in sent)])[:-1]
+    size = np.array([len(s) for s in sent], np.int64)
+    kept = np.minimum(size, most)
+    buf = np.frombuffer(b"".join(s[:most].ljust(len(s), b"\x5a") for s in sent) + bytes(PAD), np.uint8)
+    return Payloads(buf, start, kept, size, np.zeros(len(sent), np.int16), ["inv"], b"")
+
+
 def over(*kept: bytes, cut: int = 0) -> Cursor:
     return Cursor.over(payloads(*kept, cut=cut))
 
@@ -145,6 +154,67 @@ def test_a_hostile_count_costs_nothing() -> None:
     assert len(entries.at) == 1000
     assert peak < 1 << 20
     assert set(c.finish().tolist()) == {OVER_LIMIT}
+
+
+def test_a_body_is_judged_by_what_was_sent() -> None:
+    """Bytes that nobody reads need not be kept: too few sent are truncated, more are trailing, and all else is well."""
+    for kept in range(1, 7):
+        c = Cursor.over(cut_to(kept, b"\5aaaaa", b"\5aaaa", b"\5aaaaaa"))
+        assert c.body(c.length(9)).tolist() == [5, 4, 5]
+        assert c.finish().tolist() == [NONE, TRUNCATED, TRAILING]
+
+
+def test_items_of_a_body_are_counted() -> None:
+    """Items that were wholly sent are counted; those that a count only claims are not."""
+    for kept in (1, 3, 6):
+        c = Cursor.over(cut_to(kept, b"\2aabb", b"\2aab", b"\0", b"\x08"))
+        assert c.body(c.count(9), 2).tolist() == [2, 1, 0, 0]
+        assert c.finish().tolist() == [NONE, TRUNCATED, NONE, TRUNCATED]
+
+
+def test_what_lies_behind_a_body() -> None:
+    """Fields behind are read where they were kept; one that was sent and not kept is no error, one that was not sent is."""
+    for kept, value, live in ((4, 7, [True, False]), (3, 0, [False, False]), (1, 0, [False, False])):
+        c = Cursor.over(cut_to(kept, b"\2aa\7", b"\2aa"))
+        c.body(c.length(9))
+        assert c.u8().tolist() == [value, 0]
+        assert c.live.tolist() == live
+        assert c.finish().tolist() == [NONE, TRUNCATED]
+
+
+def test_bodies_in_a_row() -> None:
+    """Several may follow each other beyond the kept bytes, and an end there is an end."""
+    c = Cursor.over(cut_to(2, b"\1\2abbb", b"\1\2abbbx"))
+    first, second = c.u8(), c.u8()
+    assert c.body(first.astype(np.int64)).tolist() == [1, 1]
+    assert c.body(second.astype(np.int64) + 1).tolist() == [3, 3]
+    c.optional()
+    assert c.live.tolist() == [False, True]
+    assert c.finish().tolist() == [NONE, TRAILING]
+
+
+def test_a_body_of_any_length_stays_in_the_payload() -> None:
+    """The longest length that can be claimed neither overflows nor moves beyond the payload."""
+    c = over(b"\1", b"ab", cut=3)
+    assert c.body(np.array([2**62, 2**62])).tolist() == [4, 5]
+    assert (c.pos <= c.limit).all()
+    assert c.finish().tolist() == [TRUNCATED, TRUNCATED]
+
+
+def test_payloads_that_stopped_have_no_body() -> None:
+    """Whatever their count said, nothing of it is counted, and nothing is said of it."""
+    c = over(b"\xfd\2\0aa", b"\2aa")
+    assert c.body(c.count(9)).tolist() == [0, 2]
+    assert c.finish().tolist() == [NON_CANONICAL, NONE]
+
+
+def test_an_error_that_is_noted_does_not_stop() -> None:
+    """Reading goes on after it, and it stays the first; payloads that stopped get none."""
+    c = over(b"\1\2", b"\1", b"")
+    c.u8()
+    c.note(np.array([True, True, True]), OVER_LIMIT)
+    assert c.u8().tolist() == [2, 0, 0]
+    assert c.finish().tolist() == [OVER_LIMIT, OVER_LIMIT, TRUNCATED]
 
 
 def test_nested_entries_count_up_to_the_first_bad_one() -> None:
