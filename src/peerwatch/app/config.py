@@ -187,7 +187,9 @@ def _check_detect(config: Config) -> None:
 def _check_retention(retention: RetentionConfig) -> None:
     days, longer = retention.days, retention.rollup_days
     if longer is not None and (days is None or days > longer):
-        raise ConfigError(f"`retention.days` must be set, and to no more than `rollup_days` ({longer}): roll-ups outlive their rows")
+        raise ConfigError(
+            f"`retention.days` must be set, and to no more than `rollup_days` ({longer}): roll-ups outlive their rows"
+        )
 
 
 def _check_limits(config: Config) -> None:

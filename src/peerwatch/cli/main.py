@@ -48,6 +48,7 @@ SUMMARIES = {
     "doctor": "Say what works here, what does not, and what to do about it.",
     "replay": "Feed a capture, an archive or a simulation through the detectors.",
     "simulate": "Write a scenario of simulated traffic, with labels.",
+    "messages": "Show messages, dissected, from history or live.",
     "sql": "Ask the archive.",
     "tables": "Explain the tables.",
     "detectors": "Explain the detectors.",
