@@ -4,6 +4,7 @@
 BIN := .venv/bin
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 DEMO_OPTIONS ?= --for 60
+FUZZ_SECONDS ?= 900
 SOURCES := pyproject.toml requirements.lock tools/setup.sh tools/build_bpf.py \
            $(wildcard player/*.c player/*.h player/*.def player/Makefile) $(wildcard src/peerwatch/sources/usdt/*.bpf.c src/peerwatch/sources/usdt/*.h)
 
@@ -30,6 +31,10 @@ test: check  ## everything that must pass before a change lands, in about ten mi
 
 soak: install  ## the long forms of the tests
 	$(BIN)/pytest -m soak --timeout 7200
+
+fuzz: install  ## look for bytes that are read wrongly, half an hour unless FUZZ_SECONDS says otherwise; docs/howto/fuzz.md
+	$(BIN)/python tests/fuzz/run.py messages --seconds $(FUZZ_SECONDS)
+	$(BIN)/python tests/fuzz/run.py capture --seconds $(FUZZ_SECONDS)
 
 test-kernel: install  ## the kernel tests under Debian's own kernels, in qemu
 	tools/test_kernel/run.sh

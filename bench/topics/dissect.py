@@ -9,6 +9,7 @@ import numpy as np
 
 from bench.figures import Budget, Figure, Scale, Topic
 from bench.mix import SHARES, START, Mix, raw
+from bench.payloads import FULL_HEADERS, Payloads
 from peerwatch.schema.batch import Array
 from peerwatch.schema.table import Identity
 from peerwatch.sources.simulation.events import messages
@@ -31,7 +32,7 @@ def measure(scale: Scale) -> list[Figure]:
     mix, times = Mix(), scale.of(15, 2)
     full = np.full(scale.of(100, 5), MAX_ADDR_TO_SEND)
     lists = np.minimum(np.random.default_rng(1).geometric(1 / 6, scale.of(20_000, 500)), MAX_INV_SZ)
-    versions = scale.of(20_000, 500)
+    versions, chains = scale.of(20_000, 500), scale.of(20, 1)
 
     def rate(name: str, unit: str, what: RawMessages, count: int, budget: Budget | None = None) -> Figure:
         return Figure(name, unit, [count / s for s in _seconds(what, times)], budget, is_rate=True)
@@ -44,6 +45,7 @@ def measure(scale: Scale) -> list[Figure]:
         entries("1000 entries each", "addrv2", mix.addrv2(full), int(full.sum()), Budget(1e6, 3e6)),
         entries("one of 50,000 entries", "inv", mix.inv(np.array([MAX_INV_SZ])), MAX_INV_SZ),
         entries("6 entries on average", "inv", mix.inv(lists), int(lists.sum())),
+        entries("2000 each", "headers", Payloads().entries("headers", np.full(chains, FULL_HEADERS)), chains * FULL_HEADERS),
         rate("`version`", "msg/s", _messages("version", mix.bodies("version", versions)), versions),
     ]
     chunk = raw(mix.events(scale.of(CHUNK, 2000)))

@@ -21,6 +21,9 @@ from tests.reference.reader import compact_size
 TYPES = sorted(dissector_of_type())
 COUNTS = [0, 1, 2, 252, 253, 999, 1000, 1001, 50_000, 50_001, 2**16, 2**25, 2**31, 2**32, 2**63 - 1, 2**63, 2**64 - 1]
 
+FIRST = 200
+"""Bytes at the start of a message of which every one is tried: as far as headers, counts and the first entries reach."""
+
 each_type = pytest.mark.parametrize("kind", TYPES)
 each_dissector = pytest.mark.parametrize("dissector", all_dissectors(), ids=lambda d: type(d).__name__)
 
@@ -119,6 +122,26 @@ def test_hostile_counts(kind: str, width: int) -> None:
     counts = [c for c in COUNTS if c < 2 ** (8 * max(width - 1, 1)) and (width > 1 or c < 253)]
     starts = [compact_size(c, width) for c in counts]
     agree([whole(kind, start + body) for start in starts for body in (b"", bytes(30), bytes(36 * 3), b"\1" * 500)])
+
+
+@each_type
+@settings(max_examples=6, deadline=None)
+@given(data=st.data())
+def test_a_hostile_count_anywhere(kind: str, data: Any) -> None:
+    """A count of any size, in any encoding, in place of any byte of a valid message: counts and lengths behind others, too."""
+    payload = data.draw(layouts()[kind].payloads(kind))
+    count = compact_size(data.draw(st.sampled_from(COUNTS)), data.draw(st.sampled_from([None, 9])))
+    agree([whole(kind, payload[:at] + count + payload[at + 1 :]) for at in range(min(len(payload), FIRST))])
+
+
+@each_type
+@settings(max_examples=4, deadline=None)
+@given(data=st.data())
+def test_every_bit(kind: str, data: Any) -> None:
+    """A valid message with any one bit flipped is the same to both decoders."""
+    payload = data.draw(layouts()[kind].payloads(kind))
+    flipped = [(at, payload[at] ^ 1 << bit) for at in range(min(len(payload), FIRST)) for bit in range(8)]
+    agree([whole(kind, payload[:at] + bytes([value]) + payload[at + 1 :]) for at, value in flipped])
 
 
 @each_type

@@ -1,0 +1,1 @@
+"""Traffic of all message types, some of it broken, in large numbers."""
