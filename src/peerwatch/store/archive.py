@@ -9,14 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import msgspec
-
 from peerwatch.schema.registry import all_tables
-from peerwatch.schema.table import Identity
+from peerwatch.schema.table import Identity, Level
 from peerwatch.store import layout
 from peerwatch.store.errors import ArchiveError
 from peerwatch.store.layout import FORMAT, KEY, LOCK, META, WAL, Meta
 from peerwatch.store.lease import Leases
+from peerwatch.store.retention import Retention
 from peerwatch.store.sealer import Sealer
 from peerwatch.store.writer import Limits, Writer
 
@@ -32,8 +31,12 @@ class Archive:
         inventory_key: secret that `item` hashes are keyed with; never leaves the archive.
     """
 
-    def __init__(self, path: Path, limits: Limits | None = None) -> None:
+    def __init__(
+        self, path: Path, limits: Limits | None = None, *, level: Level = Level.FULL, retention: Retention | None = None
+    ) -> None:
         """Open an archive that is there; `create_or_open` makes one as well.
+
+        Of what is recorded, rows of tables beyond `level` are kept for minutes only. Without `retention` the rest stays for good.
 
         Raises:
             ArchiveError: no archive, one of a newer format, or one that cannot be read or written.
@@ -45,12 +48,14 @@ class Archive:
         except OSError as error:
             raise ArchiveError(f"cannot read {path / KEY}: {error.strerror}") from error
         self._limits = limits or Limits()
-        self._sealer = Sealer(path)
+        self._sealer = Sealer(path, level=level, retention=retention)
         self._leases = Leases(path)
         self._writers: dict[Identity, Writer] = {}
 
     @classmethod
-    def create_or_open(cls, path: Path, limits: Limits | None = None) -> Self:
+    def create_or_open(
+        cls, path: Path, limits: Limits | None = None, *, level: Level = Level.FULL, retention: Retention | None = None
+    ) -> Self:
         """Open the archive at `path`, making it where there is nothing or an empty directory.
 
         Raises:
@@ -61,7 +66,7 @@ class Archive:
             _create(path)
         except OSError as error:
             raise ArchiveError(f"cannot write the archive {path}: {error.strerror}") from error
-        return cls(path, limits)
+        return cls(path, limits, level=level, retention=retention)
 
     def writer(self, identity: Identity) -> Writer:
         """Open the writer of an identity. It goes on after what is recorded of it.
@@ -88,13 +93,18 @@ class Archive:
             meta = layout.read_meta(self.path)
             if found not in meta.nodes:
                 meta.nodes[found] = f"node-{secrets.token_hex(4)}"
-                _write_meta(self.path, meta)
+                layout.write_meta(self.path, meta)
             return meta.nodes[found]
 
     @property
     def sealing_failure(self) -> str | None:
         """Why segments cannot be turned into Parquet at present, in one line; None when they can. Nothing is lost meanwhile."""
         return self._sealer.failure
+
+    @property
+    def upkeep_failure(self) -> str | None:
+        """Why small files cannot be put together, or old rows not be removed, in one line; None when they can."""
+        return self._sealer.upkeep_failure
 
     def close(self) -> None:
         """Close all writers and seal what they recorded. May be called twice."""
@@ -123,8 +133,8 @@ def _create(path: Path) -> None:
         if (path / META).exists():
             return
         (path / WAL).mkdir(mode=0o750, exist_ok=True)
-        _replace(path / KEY, secrets.token_bytes(KEY_BYTES), 0o600)
-        _write_meta(path, Meta(FORMAT, time.time_ns()))
+        layout.replace(path / KEY, secrets.token_bytes(KEY_BYTES), 0o600)
+        layout.write_meta(path, Meta(FORMAT, time.time_ns()))
 
 
 def _describe_tables(path: Path) -> None:
@@ -137,28 +147,8 @@ def _describe_tables(path: Path) -> None:
         for name, columns in present.items():
             if columns not in meta.tables.setdefault(name, []):
                 meta.tables[name].append(columns)
-        _write_meta(path, meta)
+        layout.write_meta(path, meta)
 
 
 def _described(meta: Meta, tables: dict[str, list[str]]) -> bool:
     return all(columns in meta.tables.get(name, []) for name, columns in tables.items())
-
-
-def _write_meta(path: Path, meta: Meta) -> None:
-    try:
-        _replace(path / META, msgspec.json.encode(meta) + b"\n", 0o640)
-    except OSError as error:
-        raise ArchiveError(f"cannot write {path / META}: {error.strerror}") from error
-
-
-def _replace(path: Path, content: bytes, mode: int) -> None:
-    """Write a file so that it is there whole or as it was before."""
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(path)
-    layout.sync(path.parent)

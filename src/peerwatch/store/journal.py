@@ -38,13 +38,16 @@ class Header(msgspec.Struct, frozen=True):
 
 
 class Commit(msgspec.Struct, frozen=True):
-    """One line: number `n`, and what the segment holds up to here: `lengths` in bytes and `rows` of each table's stream."""
+    """One line: number `n`, and what the segment holds up to here: of each table's stream its length in bytes, its rows, and the
+    sum of its words (wal.added_up), by which it is known again after a loss of power.
+    """
 
     n: int
     position: dict[str, Any]
     counters: dict[str, Any]
     lengths: dict[str, int]
     rows: dict[str, int]
+    sums: dict[str, int] = {}
 
 
 _encoder = msgspec.json.Encoder()

@@ -8,11 +8,15 @@
         <table>.arrows            Arrow IPC stream
         seal/                     Parquet files being written
     wal/<source>-<node>.lock      held by the process that writes this source of this node
+    wal/<source>-<node>.compact/  Parquet files being written of several
     <table>/date=YYYY-MM-DD/node=<node>/<source>-<session>-<first>-<last>.parquet
+    rate/date=YYYY-MM-DD/node=<node>/rollup/<source>-<session>-<first>-<last>.parquet
 
 `first` and `last` count the commits of (node, session, source) from 0, so that no two segments ever claim one file name. A
 segment counts for as long as its directory is there, and the Parquet files that carry its name count from the moment it is not:
-that one rename is what makes sealing atomic, for readers and across a crash.
+that one rename is what makes sealing atomic, for readers and across a crash. In one folder, a file whose commits lie within those
+of another does not count: that one was made of it and of its neighbours (`compaction`). Nor do files that archive.json names as
+`going` (`retention`).
 """
 
 from __future__ import annotations
@@ -42,6 +46,9 @@ SEALING = "seal"
 STREAM = ".arrows"
 GONE = ".gone"
 """Ends the name of a segment that was sealed and is being deleted."""
+SCRATCH = ".compact"
+ROLLUP = "rollup"
+"""Folder of the roll-ups, which are kept longer than the rows beside them."""
 
 DAY = 86_400_000_000_000
 """Nanoseconds in a day."""
@@ -49,7 +56,7 @@ DAY = 86_400_000_000_000
 _NODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SOURCE = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _SEGMENT = re.compile(r"(?P<source>[a-z0-9_]+)-(?P<session>[0-9]+)-(?P<node>[A-Za-z0-9._-]+)-(?P<first>[0-9]+)")
-_PARQUET = re.compile(r"(?P<stem>(?P<source>[a-z0-9_]+)-(?P<session>[0-9]+)-[0-9]+)-[0-9]+\.parquet")
+_PARQUET = re.compile(r"(?P<source>[a-z0-9_]+)-(?P<session>[0-9]+)-(?P<first>[0-9]+)-(?P<last>[0-9]+)\.parquet")
 
 
 class Meta(msgspec.Struct):
@@ -60,12 +67,16 @@ class Meta(msgspec.Struct):
         created: when the archive was made, ns UTC.
         nodes: from what tells a node that was found automatically to the name it was given.
         tables: the columns that each table was recorded with, one list for every version of the schema.
+        removed: by table (`rate/rollup` for its roll-ups) the last date of which retention has removed rows, and all before it.
+        going: files, within the archive, that do not count any more and are deleted once nobody reads them.
     """
 
     format: int
     created: int
     nodes: dict[str, str] = {}
     tables: dict[str, list[list[str]]] = {}
+    removed: dict[str, str] = {}
+    going: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +99,32 @@ class SegmentName:
             return None
         return cls(Identity(match["node"], int(match["session"]), match["source"]), int(match["first"]))
 
-    @property
-    def stem(self) -> str:
-        """What the names of all Parquet files made of it begin with, up to the last dash."""
-        return f"{self.identity.source}-{self.identity.session}-{self.first}"
-
-    def parquet(self, table: str, day: int, last: int) -> Path:
+    def parquet(self, table: str, day: int, last: int, *, rollup: bool = False) -> Path:
         """Path, within the archive, of its rows of one table and day (days since 1970), when `last` is its last commit."""
-        return Path(table, f"date={np.datetime64(day, 'D')}", f"node={self.identity.node}", f"{self.stem}-{last}.parquet")
+        folder = Path(table, f"date={np.datetime64(day, 'D')}", f"node={self.identity.node}", *([ROLLUP] if rollup else []))
+        return folder / str(FileName(self.identity, self.first, last))
 
 
-def parse_parquet(node: str, name: str) -> tuple[Identity, str] | None:
-    """Whose rows a Parquet file of a node's folder holds, and the stem of its segment; None when it is not one of ours."""
-    match = _PARQUET.fullmatch(name)
-    return (Identity(node, int(match["session"]), match["source"]), match["stem"]) if match else None
+@dataclass(frozen=True, slots=True)
+class FileName:
+    """Name of a Parquet file: whose rows it holds, and of which commits."""
+
+    identity: Identity
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        """The name of the file."""
+        return f"{self.identity.source}-{self.identity.session}-{self.first}-{self.last}.parquet"
+
+    @classmethod
+    def parse(cls, node: str, name: str) -> FileName | None:
+        """The name of a file in a node's folder; None when it is not one of ours."""
+        match = _PARQUET.fullmatch(name)
+        if match is None:
+            return None
+        identity = Identity(node, int(match["session"]), match["source"])
+        return cls(identity, int(match["first"]), int(match["last"]))
 
 
 def check_identity(identity: Identity) -> None:
@@ -137,6 +160,35 @@ def read_meta(root: Path) -> Meta:
         return msgspec.json.decode(raw, type=Meta)
     except (msgspec.MsgspecError, KeyError) as error:
         raise ArchiveError(f"{root / META} is damaged: {error}") from error
+
+
+def write_meta(root: Path, meta: Meta) -> None:
+    """Write archive.json. Whoever changes what is there holds the archive's lock exclusively from before reading it.
+
+    Raises:
+        ArchiveError: it cannot be written; it is as it was.
+    """
+    try:
+        replace(root / META, msgspec.json.encode(meta) + b"\n", 0o640)
+    except OSError as error:
+        raise ArchiveError(f"cannot write {root / META}: {error.strerror}") from error
+
+
+def replace(path: Path, content: bytes, mode: int) -> None:
+    """Write a file so that it is there whole or as it was before.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.rename(path)
+    sync(path.parent)
 
 
 @contextmanager

@@ -76,8 +76,9 @@ class Query:
             connection.interrupt()
 
         timer = threading.Timer(self._bounds.time_s, interrupt)
+        taken: Snapshot | None = None
         try:
-            self._show(connection, check(connection, sql))
+            taken = self._show(connection, check(connection, sql))
             timer.start()
             yield connection.sql(sql).to_arrow_reader(BATCH)
         except (duckdb.Error, pa.ArrowException) as error:
@@ -85,6 +86,8 @@ class Query:
         finally:
             timer.cancel()
             connection.close()
+            if taken is not None:
+                taken.hold.release()
 
     def _explain(self, error: Exception, *, late: bool) -> QueryError:
         if late:
@@ -114,8 +117,11 @@ class Query:
         connection.execute("SET lock_configuration = true")
         return connection
 
-    def _show(self, connection: duckdb.DuckDBPyConnection, names: frozenset[str]) -> None:
-        """Make the views that a query names; all of them when it names something else, as one that asks which there are."""
+    def _show(self, connection: duckdb.DuckDBPyConnection, names: frozenset[str]) -> Snapshot:
+        """Make the views that a query names; all of them when it names something else, as one that asks which there are.
+
+        Returns what they show.
+        """
         tables = all_tables()
         needed = names if names <= tables.keys() else frozenset(tables)
         recorded_as = layout.read_meta(self._path).tables
@@ -124,6 +130,7 @@ class Query:
             uniform = recorded_as.get(name) == [list(tables[name].columns)]
             connection.register(f"_live_{name}", _live(tables[name], taken))
             connection.execute(f"CREATE VIEW {name} AS {_view(name, taken, uniform=uniform)}")
+        return taken
 
 
 def _live(table: type[Table], taken: Snapshot) -> pa.Table:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
+from peerwatch.schema.batch import Array
 from peerwatch.store import layout
 from peerwatch.store.errors import ArchiveError
 from peerwatch.store.journal import Commit, Header, Journal
 from peerwatch.store.layout import JOURNAL, STREAM, SegmentName
-from peerwatch.store.wal import boot, read_stream
+from peerwatch.store.wal import WORD, added_up, boot, read_stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +31,17 @@ class Closed:
 def recover(root: Path, name: SegmentName, path: Path) -> Closed:
     """Cut a segment back to its last commit: torn lines and rows without a commit go.
 
-    A segment of an earlier boot may have lost what never reached the disk. It is cut back to the last commit of which every row
-    can be read, so that its position and its rows agree.
+    A segment of an earlier boot may have lost what never reached the disk. It is cut back to the last commit of which everything
+    is as it was written, so that its position and its rows agree.
 
     Raises:
         ArchiveError: it cannot be read or written, or its header is damaged.
     """
     journal = Journal(path)
-    readable = None if journal.header.boot == boot() else _readable(path)
+    words = None if journal.header.boot == boot() else _words(path)
     last, end = None, journal.header_length
     for commit, line_end in journal.commits():
-        if readable is None or all(readable.get(table, 0) >= count for table, count in commit.rows.items()):
+        if words is None or (_as_written(words, commit) if commit.sums else _readable(path, commit)):
             last, end = commit, line_end
             break
     try:
@@ -53,16 +56,31 @@ def recover(root: Path, name: SegmentName, path: Path) -> Closed:
     return Closed(name, path, journal.header, last)
 
 
-def _readable(path: Path) -> dict[str, int]:
-    """Rows of each table that can really be read, from the start of its stream to the first damage."""
-    found: dict[str, int] = {}
-    for stream in path.glob(f"*{STREAM}"):
+def _words(path: Path) -> dict[str, Array]:
+    """The streams of a segment, as 64-bit words."""
+    return {stream.stem: np.fromfile(stream, np.uint64) for stream in path.glob(f"*{STREAM}")}
+
+
+def _as_written(words: Mapping[str, Array], commit: Commit) -> bool:
+    """Whether the streams are there up to a commit, and are what they were then."""
+    for table, length in commit.lengths.items():
+        there = words.get(table, np.zeros(0, np.uint64))[: length // WORD]
+        if len(there) * WORD != length or added_up(there) != commit.sums.get(table):
+            return False
+    return True
+
+
+def _readable(path: Path, commit: Commit) -> bool:
+    """Whether all rows up to a commit can be read. Segments of the first layout have no sums, but compressed buffers."""
+    for table, count in commit.rows.items():
         rows = 0
         try:
-            for batch in read_stream(stream.read_bytes()):
-                batch.validate(full=True)
-                rows += batch.num_rows
-        except (ArchiveError, pa.ArrowException):
-            pass
-        found[stream.stem] = rows
-    return found
+            with (path / f"{table}{STREAM}").open("rb") as file:
+                for batch in read_stream(file.read(commit.lengths[table])):
+                    batch.validate(full=True)
+                    rows += batch.num_rows
+        except (OSError, ArchiveError, pa.ArrowException):
+            return False
+        if rows < count:
+            return False
+    return True

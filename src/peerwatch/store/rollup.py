@@ -30,8 +30,8 @@ class Rollup:
         """Start with no messages."""
         self._partial: list[pa.Table] = []
 
-    def add(self, messages: pa.Table) -> None:
-        """Take rows of `message`, with labels as plain text."""
+    def add(self, messages: pa.RecordBatch) -> None:
+        """Take rows of `message`."""
         rows = {
             "ts": _floor(messages["ts"], MINUTE),
             "peer": messages["peer"],
@@ -42,7 +42,9 @@ class Rollup:
             "errors": messages["error"].is_valid().cast(pa.int64()),
             "seq": messages["seq"],
         }
-        self._partial.append(_sum(pa.table(rows)))
+        sums = _sum(pa.table(rows))
+        at = sums.schema.get_field_index("type")
+        self._partial.append(sums.set_column(at, "type", sums["type"].cast(pa.utf8())))  # dictionaries differ by piece
         if len(self._partial) >= _FOLD:
             self._partial = [_sum(pa.concat_tables(self._partial))]
 
@@ -56,7 +58,7 @@ class Rollup:
         return [_rows(who, minutes, MINUTE), _rows(who, hours, HOUR)]
 
 
-def _floor(ts: pa.ChunkedArray, width: int) -> pa.ChunkedArray:
+def _floor(ts: pa.Array | pa.ChunkedArray, width: int) -> pa.Array | pa.ChunkedArray:
     """Start of the interval of `width` seconds that a time lies in, for times before 1970 too."""
     return pc.floor_temporal(ts.cast(pa.timestamp("ns")), width, "second").cast(pa.int64())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +11,10 @@ import pyarrow as pa
 from peerwatch.schema.table import Identity
 from peerwatch.store import layout
 from peerwatch.store.errors import ArchiveError
+from peerwatch.store.files import Sealed, in_table, replaced
 from peerwatch.store.journal import Journal
 from peerwatch.store.layout import STREAM, SegmentName
-
-
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """A Parquet file: whose rows it holds, of which table and date (YYYY-MM-DD)."""
-
-    identity: Identity
-    table: str
-    date: str
-    path: Path
+from peerwatch.store.readers import Hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +27,14 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All rows of some tables: those in `sealed` and those in `live`, together each exactly once."""
+    """All rows of some tables: those in `sealed` and those in `live`, together each exactly once.
+
+    The files stay where they are until `hold` is released, or nobody refers to it any more.
+    """
 
     sealed: list[Sealed]
     live: list[Live]
+    hold: Hold
 
 
 def take(root: Path, tables: Collection[str]) -> Snapshot:
@@ -49,15 +44,26 @@ def take(root: Path, tables: Collection[str]) -> Snapshot:
         ArchiveError: no archive, one of a newer format, or one that cannot be read.
     """
     layout.read_meta(root)
+    hold = Hold(root)
     try:
         with layout.locked(root, exclusive=False):
+            going = set(layout.read_meta(root).going)
             segments = layout.segments(root)
             live = [_live(name, path, tables) for name, path in segments]
-            unsealed = {(name.identity.node, name.stem) for name, _ in segments}
-            sealed = [file for table in sorted(tables) for file in _sealed(root, table, unsealed)]
+            unsealed = {name for name, _ in segments}
+            sealed = [file for table in sorted(tables) for file in _counting(root, table, unsealed, going)]
     except OSError as error:
         raise ArchiveError(f"cannot read the archive {root}: {error.strerror}") from error
-    return Snapshot(sealed, live)
+    return Snapshot(sealed, live, hold)
+
+
+def _counting(root: Path, table: str, unsealed: Collection[SegmentName], going: Collection[str]) -> Iterator[Sealed]:
+    """Files of a table but those whose segment still counts, those that others replace, and those that are being removed."""
+    there = [file for file in in_table(root, table) if file.segment not in unsealed]
+    passed = {file.path for file in replaced(there)}
+    for file in there:
+        if file.path not in passed and not (going and str(file.path.relative_to(root)) in going):
+            yield file
 
 
 def _live(name: SegmentName, path: Path, tables: Collection[str]) -> Live:
@@ -73,21 +79,3 @@ def _read(path: Path, length: int) -> pa.Buffer:
     if len(data) < length:
         raise ArchiveError(f"{path} is shorter than what was committed; `peerwatch run` recovers it")
     return pa.py_buffer(data)
-
-
-def _sealed(root: Path, table: str, unsealed: Collection[tuple[str, str]]) -> Iterator[Sealed]:
-    """Files of a table, by date, node and name; those whose segment still counts are passed over."""
-    for date in _entries(root / table, "date="):
-        for node in _entries(root / table / f"date={date}", "node="):
-            folder = root / table / f"date={date}" / f"node={node}"
-            for file in sorted(os.listdir(folder)):  # noqa: PTH208 - names are all that is needed of thousands of files
-                parsed = layout.parse_parquet(node, file)
-                if parsed and (node, parsed[1]) not in unsealed:
-                    yield Sealed(parsed[0], table, date, folder / file)
-
-
-def _entries(folder: Path, prefix: str) -> list[str]:
-    """What follows `prefix` in the names of a folder's entries that begin with it, in order; nothing when there is no folder."""
-    if not folder.is_dir():
-        return []
-    return sorted(entry.removeprefix(prefix) for entry in os.listdir(folder) if entry.startswith(prefix))  # noqa: PTH208 - as above

@@ -17,6 +17,7 @@ from peerwatch.schema.registry import all_tables
 from peerwatch.schema.table import Identity
 from peerwatch.store import layout
 from peerwatch.store.errors import ArchiveError, NotRecordingError
+from peerwatch.store.files import in_table
 from peerwatch.store.journal import Header, resume
 from peerwatch.store.layout import GONE, WAL, SegmentName
 from peerwatch.store.lease import Leases
@@ -189,5 +190,5 @@ def _sweep(root: Path, identity: Identity) -> None:
 
 def _next_commit(root: Path, identity: Identity) -> int:
     """Number of the first commit when no segment tells it: after the last one that any Parquet file of the identity tells."""
-    pattern = f"*/date=*/node={identity.node}/{identity.source}-{identity.session}-*.parquet"
-    return max((int(path.stem.rsplit("-", 1)[1]) + 1 for path in root.glob(pattern)), default=0)
+    files = (file for table in all_tables() for file in in_table(root, table, node=identity.node))
+    return max((file.last + 1 for file in files if file.identity == identity), default=0)

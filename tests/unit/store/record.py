@@ -1,7 +1,7 @@
 """A program that records numbered rows without end, sealing often, and says on stdout how far it has come.
 
-Run with the archive and the seconds between two appends as its arguments, and this folder on PYTHONPATH; it goes on after what
-is recorded.
+Run with the archive, the seconds between two appends and, if not 30000, the bytes of a segment as its arguments, and this folder
+on PYTHONPATH; it goes on after what is recorded.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from peerwatch.store.archive import Archive
 from peerwatch.store.writer import Limits
 
 
-def main(root: Path, pause: float) -> None:
+def main(root: Path, pause: float, size: int = 30_000) -> None:
     """Append batches of changing size until killed."""
-    with Archive.create_or_open(root, Limits(age_s=3600, size_bytes=30_000)) as archive:
+    with Archive.create_or_open(root, Limits(age_s=3600, size_bytes=size)) as archive:
         writer = archive.writer(WHO)
         number = writer.position.get("next", 0)
         while True:
@@ -29,4 +29,4 @@ def main(root: Path, pause: float) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]))
+    main(Path(sys.argv[1]), float(sys.argv[2]), *map(int, sys.argv[3:]))

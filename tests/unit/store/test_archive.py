@@ -8,15 +8,19 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from peerwatch.schema.registry import all_tables
-from peerwatch.schema.table import Identity
+from peerwatch.schema.table import Identity, Level
+from peerwatch.store import layout
 from peerwatch.store.archive import KEY_BYTES, Archive
 from peerwatch.store.errors import ArchiveError
+from peerwatch.store.layout import DAY
 from peerwatch.store.query import Query
+from peerwatch.store.retention import Retention
 
 
 def test_a_new_archive_has_what_it_needs(tmp_path: Path) -> None:
@@ -166,3 +170,26 @@ def test_a_node_with_an_odd_name_is_refused_before_it_leaves_a_file(root: Path) 
     with Archive.create_or_open(root) as archive, pytest.raises(ArchiveError, match=r"node name '\.\./\.\./etc'"):
         archive.writer(Identity("../../etc", 1, "usdt"))
     assert list((root / "wal").iterdir()) == []
+
+
+def test_level_and_retention_reach_what_is_recorded(root: Path, who, rows) -> None:
+    """Rows beyond the level are kept for minutes only; what is too old is removed as soon as it is sealed."""
+    with Archive.create_or_open(root, level=Level.LIGHT) as archive:
+        archive.writer(who).append(rows(0, 20), {})
+        assert Query(root).table("SELECT seq FROM message").num_rows == 20
+    assert Query(root).table("SELECT seq FROM message").num_rows == 0
+    assert Query(root).table("SELECT DISTINCT width FROM rate").num_rows == 2
+    with Archive.create_or_open(root, retention=Retention(rows_days=1)) as archive:
+        for identity, step in ((who, DAY // 4), (Identity(who.node, who.session, "capture"), 1)):
+            writer = archive.writer(identity)
+            writer.append(rows(0, 20, identity, step), {})
+            writer.close()
+        deadline = time.monotonic() + 60
+        writer = archive.writer(who)
+        while "message" not in layout.read_meta(root).removed:
+            assert time.monotonic() < deadline
+            writer.append(rows(20, 1, step_ns=DAY // 4), {})
+            writer.close()
+            writer = archive.writer(who)
+            time.sleep(0.05)
+    assert archive.upkeep_failure is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from peerwatch.schema.registry import all_tables
@@ -90,6 +91,16 @@ def test_identities_come_in_the_order_in_which_they_began(root: Path, who, rows)
 def test_an_empty_archive_has_no_identities(root: Path) -> None:
     """And no error."""
     assert History(root, all_tables()).identities() == []
+
+
+def test_files_without_a_label_that_came_later_are_read(root: Path, who, rows) -> None:
+    """As null, though labels are read in another way than other columns."""
+    with Archive.create_or_open(root) as archive:
+        archive.writer(who).append(rows(0, 20), {})
+    path = next((root / "message").rglob("*.parquet"))
+    pq.write_table(pq.read_table(path, partitioning=None).drop_columns(["error"]), path, store_schema=False)
+    ((_, pieces),) = History(root, ["message"]).tapes(who)
+    assert next(pieces).load().column("error").null_count == 20
 
 
 def test_a_damaged_file_is_named(root: Path, who, rows) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from peerwatch.schema.table import Identity
 from peerwatch.store import layout
 from peerwatch.store.errors import ArchiveError
-from peerwatch.store.layout import SegmentName
+from peerwatch.store.layout import FileName, Meta, SegmentName
 
 identities = st.builds(
     Identity,
@@ -40,7 +40,9 @@ def test_a_parquet_file_is_told_by_its_name(identity: Identity, first: int, last
     name = SegmentName(identity, first)
     path = name.parquet("message", day, last)
     assert path.parent.name == f"node={identity.node}"
-    assert layout.parse_parquet(identity.node, path.name) == (identity, name.stem)
+    assert FileName.parse(identity.node, path.name) == FileName(identity, first, last)
+    apart = name.parquet("rate", day, last, rollup=True)
+    assert (apart.name, apart.parent) == (path.name, name.parquet("rate", day, last).parent / "rollup")
 
 
 def test_the_date_of_a_file_is_that_of_its_day() -> None:
@@ -56,7 +58,7 @@ def test_the_date_of_a_file_is_that_of_its_day() -> None:
 )
 def test_other_files_are_not_taken_for_ours(name: str) -> None:
     """What somebody else put into a folder is passed over."""
-    assert layout.parse_parquet("n", name) is None
+    assert FileName.parse("n", name) is None
 
 
 @pytest.mark.parametrize("node", ["", "a b", "a/b", "ä", "a" * 65, "a\n", "a'b"])
@@ -97,6 +99,21 @@ def test_what_is_no_archive_of_ours_is_said_in_one_line(tmp_path: Path, content:
     with pytest.raises(ArchiveError, match=said) as caught:
         layout.read_meta(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_what_an_archive_says_is_replaced_whole(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written is read again; a write that fails leaves what was there."""
+    meta = Meta(1, 5, {"a": "b"}, {"message": [["ts"]]}, {"message": "2024-01-01"}, ["message/x"])
+    layout.write_meta(root, meta)
+    assert layout.read_meta(root) == meta
+
+    def fail(*_: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(ArchiveError, match=r"cannot write .*archive\.json: No space left"):
+        layout.write_meta(root, Meta(1, 6))
+    assert layout.read_meta(root) == meta
 
 
 def test_readers_share_the_lock_and_a_sealer_waits_for_them(root: Path) -> None:

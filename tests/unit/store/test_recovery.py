@@ -13,7 +13,7 @@ from peerwatch.schema.table import Identity
 from peerwatch.store import layout
 from peerwatch.store.archive import Archive
 from peerwatch.store.errors import ArchiveError
-from peerwatch.store.journal import Header
+from peerwatch.store.journal import Header, Journal
 from peerwatch.store.layout import SegmentName
 from peerwatch.store.recovery import Closed, recover
 from peerwatch.store.wal import Segment, boot
@@ -83,6 +83,25 @@ def test_after_a_loss_of_power_rows_and_position_agree(
     check(closed, commits)
     # A message's metadata is more than 200 bytes: this much must be noticed.
     assert commits < 4 or kept > len(whole) - 200
+
+
+@given(table=st.sampled_from(["message", "ping"]), at=st.floats(0, 1), length=st.integers(1, 600))
+def test_what_never_reached_the_disk_is_noticed_anywhere(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest, table: str, at: float, length: int
+) -> None:
+    """A hole of zeros in the middle of any stream: what stays are the commits before it, even where every row could be read."""
+    rows = request.getfixturevalue("rows")
+    root = tmp_path_factory.mktemp("power") / "archive"
+    Archive.create_or_open(root).close()
+    path = left_behind(root, rows, booted="an earlier one")
+    ends = [commit.lengths[table] for commit, _ in Journal(path).commits()][::-1]
+    stream = path / f"{table}.arrows"
+    whole = stream.read_bytes()
+    first = int(at * (len(whole) - 1))
+    hole = whole[:first] + bytes(min(length, len(whole) - first)) + whole[first + length :]
+    stream.write_bytes(hole)
+    damaged = next((i for i, (a, b) in enumerate(zip(whole, hole, strict=True)) if a != b), len(whole))
+    check(recover(root, NAME, path), sum(end <= damaged for end in ends))
 
 
 def test_a_segment_without_a_header_says_what_to_do(root: Path) -> None:

@@ -10,12 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from peerwatch.schema.registry import all_tables
+from peerwatch.schema.table import Level
+from peerwatch.schema.tables.payload import Payload
 from peerwatch.store import layout
 from peerwatch.store.errors import ArchiveError
 from peerwatch.store.journal import Header
 from peerwatch.store.layout import DAY, SegmentName
+from peerwatch.store.parquet import ROW_GROUP
 from peerwatch.store.recovery import Closed
-from peerwatch.store.seal import ROW_GROUP, seal
+from peerwatch.store.seal import seal
 from peerwatch.store.wal import Segment, boot
 
 
@@ -57,6 +60,23 @@ def test_messages_leave_roll_ups(root: Path, who, rows) -> None:
     for width in (60, 3600):
         assert sum(r["messages"] for r in read if r["width"] == width) == 100
     assert {r["source"] for r in read} == {"rollup"}
+
+
+def test_a_level_leaves_out_rows_and_keeps_what_they_add_up_to(root: Path, who, rows) -> None:
+    """At the lowest, only what is recorded at every level is kept; roll-ups are those of all messages."""
+    body = {"ts": [who.session], "seq": [0], "peer": [1], "inbound": [True], "type": ["tx"], "size": [3], "payload": [b"abc"]}
+    for first, level, tables in (
+        (0, Level.LIGHT, {"rate"}),
+        (1, Level.STANDARD, {"rate", "message", "ping"}),
+        (2, Level.FULL, {"rate", "message", "ping", "payload"}),
+    ):
+        batches = rows(0, 100) | {"payload": Payload.build(who, body)}
+        made = seal(root, closed(root, who, [batches], first), level)
+        assert {path.parts[0] for path in made} == tables
+        (path,) = [path for path in made if path.parts[0] == "rate"]
+        read = pq.read_table(root / path, partitioning=None).to_pylist()
+        assert sum(r["messages"] for r in read if r["width"] == 60) == 100
+    assert list((root / "wal").iterdir()) == []
 
 
 def test_rows_of_several_days_go_to_the_file_of_their_day(root: Path, who, rows) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -15,9 +17,10 @@ from hypothesis import strategies as st
 
 from peerwatch.schema.table import Identity
 from peerwatch.schema.tables.message import Message
+from peerwatch.schema.tables.version import Version
 from peerwatch.store.errors import ArchiveError, NotRecordingError
 from peerwatch.store.journal import Header, Journal
-from peerwatch.store.wal import Segment, boot, not_recording, read_stream
+from peerwatch.store.wal import WORD, Segment, boot, not_recording, read_stream
 
 HEADER = Header("n", 1, "usdt", 3, boot(), {}, {})
 
@@ -153,3 +156,34 @@ def test_what_is_no_stream_is_an_error_of_the_archive() -> None:
     """A damaged file is one line, not a traceback from Arrow."""
     with pytest.raises(ArchiveError, match="damaged"):
         list(read_stream(b"\xff" * 64))
+
+
+@pytest.mark.parametrize("count", [1, 7, 4095, 20_001])
+def test_sums_are_those_of_the_files(segment: Segment, rows: Callable[..., dict[str, pa.RecordBatch]], count: int) -> None:
+    """A commit's sum of each stream is that of the file, whatever was joined or handed to the kernel as it was."""
+    for nth in range(3):
+        tables = {**rows(nth * count, count), "version": Version.build(Identity("n", 1, "usdt"), odd_widths(count))}
+        tables["message"] = tables["message"].slice(count // 3)
+        segment.append(tables, {}, {})
+        assert segment.last is not None
+        for table, length in segment.last.lengths.items():
+            data = (segment.path / f"{table}.arrows").read_bytes()
+            assert (len(data), length % WORD) == (length, 0)
+            assert segment.last.sums[table] == sum(np.frombuffer(data, "<u8").tolist()) % 2**64
+    assert stored(segment, "version")["user_agent"].to_pylist() == odd_widths(count)["user_agent"] * 3
+
+
+def odd_widths(count: int) -> dict[str, Any]:
+    """Columns of every width, with and without nulls, whose buffers end anywhere."""
+    number = list(range(count))
+    return {
+        "ts": number,
+        "seq": number,
+        "peer": number,
+        "inbound": [n % 3 == 0 for n in number],
+        "protocol": number,
+        "services": number,
+        "time": number,
+        "receiver_ip": [bytes(16) if n % 5 else None for n in number],
+        "user_agent": ["x" * (n % 11) if n % 7 else None for n in number],
+    }
