@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from peerwatch.cli.detectors import facts
 from peerwatch.cli.main import SUMMARIES, root
 from peerwatch.detect.registry import all_detectors
+from peerwatch.peers.weirds import all_kinds
 from peerwatch.schema.docs import markdown
 from peerwatch.schema.registry import all_tables
 from peerwatch.sources.usdt.probes import PROBES
@@ -28,6 +29,13 @@ def tables() -> str:
     text += "\n## SQL functions\n\n" + "".join(f"- `{m.call}`: {m.doc}\n" for m in MACROS)
     text += "\n## Probes\n\n" + "".join(f"- `{p.full_name}` ({', '.join(a.name for a in p.args)})\n" for p in PROBES)
     return text
+
+
+def weirds() -> str:
+    """The page of the closed set of what can be wrong or strange."""
+    text = NOTE + "# What is wrong or strange\n\nKinds of the table `weird`. Those that are errors of a payload also stand in"
+    text += " `message.error`.\n\n| kind | meaning | source |\n|---|---|---|\n"
+    return text + "".join(f"| {kind.name} | {kind.meaning} | {kind.source} |\n" for kind in all_kinds())
 
 
 def detectors() -> str:
@@ -55,7 +63,7 @@ def commands() -> str:
     return "".join(pages)
 
 
-PAGES = {"tables.md": tables, "detectors.md": detectors, "commands.md": commands}
+PAGES = {"tables.md": tables, "weirds.md": weirds, "detectors.md": detectors, "commands.md": commands}
 
 
 def main() -> int:

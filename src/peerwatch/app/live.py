@@ -16,7 +16,7 @@ from peerwatch.app.outlet import Outlet
 from peerwatch.app.pipeline import Settings
 from peerwatch.app.preload import preload
 from peerwatch.app.watch import Observer, Watch
-from peerwatch.schema.table import Identity
+from peerwatch.schema.table import Identity, Level
 from peerwatch.sinks._api import Sink
 from peerwatch.sources._api import Source
 from peerwatch.sources.capture import CaptureError, CaptureSource
@@ -30,10 +30,13 @@ from peerwatch.sources.usdt.supervise import supervise
 from peerwatch.sources.usdt.tracer import Tracer
 from peerwatch.store.archive import Archive
 from peerwatch.store.errors import ArchiveError
+from peerwatch.store.retention import Retention
 from peerwatch.wire.registry import needs_of_type
 
 HEAD_BYTES = 256
 """Kept of messages that no dissector reads: enough to see what they are."""
+
+GIB = 1 << 30
 
 LEAST_BYTES = 32
 """Kept of every message: so much is shown of one that is wrong, however short it should have been."""
@@ -68,6 +71,12 @@ def capture_limits(config: Config) -> CaptureLimits:
     by_type = {name: max(needs, LEAST_BYTES) for name, needs in needs_of_type().items()}
     sent = {name: max(needs, LEAST_BYTES) for name, needs in needs_of_type(sent=True).items() if name not in given}
     return CaptureLimits({**by_type, **given}, default, sent)
+
+
+def retention(config: Config) -> Retention:
+    """How long the archive keeps what is recorded."""
+    given = config.retention
+    return Retention(given.days, given.rollup_days, None if given.gib is None else int(given.gib * GIB))
 
 
 def wanted(nodes: Sequence[NodeConfig]) -> list[Wanted]:
@@ -141,8 +150,15 @@ def watch_sources(task: Task, sources: Callable[[Watch], Sequence[Source]]) -> i
     """
     stopped = _stopper(task.seconds)
     try:
-        with Archive.create_or_open(task.archive) as archive:
-            settings = Settings(archive.inventory_key, time.time_ns(), task.config.detect, task.hold_s, time.monotonic_ns)
+        with Archive.create_or_open(task.archive, level=task.config.record, retention=retention(task.config)) as archive:
+            settings = Settings(
+                archive.inventory_key,
+                time.time_ns(),
+                task.config.detect,
+                task.hold_s,
+                time.monotonic_ns,
+                bodies=task.config.record is Level.FULL,
+            )
             loop = Watch(archive, settings, task.sinks, task.observer)
             loop.run(sources(loop), stopped)
     except (ArchiveError, CaptureError, TimeoutError) as error:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -13,8 +13,11 @@ from peerwatch.alerts.rows import AlertRows
 from peerwatch.app.rollup import rates
 from peerwatch.detect.registry import all_detectors
 from peerwatch.detect.runner import Detected, Runner
+from peerwatch.peers.connections import Connections
 from peerwatch.schema.batch import Batch
+from peerwatch.schema.table import Identity
 from peerwatch.sources._api import Chunk
+from peerwatch.wire.bodies import bodies
 from peerwatch.wire.dissect import dissect
 
 
@@ -32,14 +35,19 @@ class Settings:
     """Seconds without a finding after which an incident is resolved; None for what each kind says."""
     clock: Callable[[], int] | None = None
     """ns, monotonic, for measuring the cost of detectors."""
+    lacking: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Columns by table that were never recorded in what is replayed."""
+    bodies: bool = False
+    """Whether to give payloads and whole ids, too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one chunk: rows of its source, and rows of detection."""
+    """What became of one chunk: rows of its source, rows of detection, and at the end what is left of each source."""
 
     rows: Mapping[str, pa.RecordBatch]
     detected: Mapping[str, pa.RecordBatch]
+    left: Sequence[tuple[Identity, Mapping[str, pa.RecordBatch]]] = ()
 
 
 class Pipeline:
@@ -53,12 +61,15 @@ class Pipeline:
             settings: shared by all nodes.
             incidents: rows of incidents that were open when recording stopped; they go on.
         """
-        self.runner = Runner(node, [cls(settings.options.get(n)) for n, cls in all_detectors().items()], clock=settings.clock)
+        detectors = [cls(settings.options.get(n)) for n, cls in all_detectors().items()]
+        self.runner = Runner(node, detectors, clock=settings.clock, lacking=settings.lacking)
+        self.connections = Connections(node)
         self.book = IncidentBook(node, hold_s=settings.hold_s)
         self.book.restore(incidents)
         self._alerts = AlertRows(node, settings.session)
         self.identity = self._alerts.identity
         self._key = settings.key
+        self._bodies = settings.bodies
 
     def feed(self, chunk: Chunk) -> Outcome:
         """Take one chunk the whole way."""
@@ -67,16 +78,37 @@ class Pipeline:
         if len(chunk.messages):
             dissection = dissect(chunk.identity, chunk.messages, self._key)
             rows |= dissection.tables
-            event_of |= {name: chunk.message_events[of] for name, of in dissection.message_of.items()}
+            # When nothing but messages has come, each is the event of its own number.
+            alone = len(chunk.message_events) == len(chunk.events)
+            event_of |= {name: of if alone else chunk.message_events[of] for name, of in dissection.message_of.items()}
+        if not chunk.recorded:
+            made, made_of = self.connections.feed(chunk.identity, rows, event_of, chunk.events, chunk.messages)
+            rows |= made
+            event_of |= made_of
         found = self.runner.feed(Batch(chunk.identity, chunk.watermark, rows, chunk.events, event_of))
         if len(chunk.messages):
             rows["rate"] = rates(chunk.identity, rows["message"])
+            if self._bodies:
+                rows |= bodies(chunk.identity, chunk.messages, dissection)
         return Outcome(rows, self._told(found, self.runner.elapsed))
 
     def finish(self) -> Outcome:
         """The sources have ended: the last second is over."""
         found = self.runner.finish()
-        return Outcome({}, self._told(found, self.runner.elapsed))
+        return Outcome({}, self._told(found, self.runner.elapsed), self.connections.finish())
+
+    def snapshot(self) -> dict[str, Any]:
+        """What detection and connections know, as JSON-able values."""
+        return {"runner": self.runner.snapshot(), "connections": self.connections.snapshot()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a snapshot.
+
+        Raises:
+            any exception: it is none, or one of other detectors; the pipeline is not to be used then.
+        """
+        self.runner.restore(state["runner"])
+        self.connections.restore(state["connections"])
 
     def _told(self, found: list[Detected], elapsed: int) -> dict[str, pa.RecordBatch]:
         changed = self.book.take(found, elapsed)

@@ -10,7 +10,10 @@ from pathlib import Path
 
 from peerwatch.app.pipeline import Settings
 from peerwatch.app.watch import Observer, Watch
+from peerwatch.detect.registry import all_detectors
 from peerwatch.schema.registry import all_tables
+from peerwatch.schema.table import Level
+from peerwatch.schema.tables.message import Message
 from peerwatch.sinks._api import Sink
 from peerwatch.sources._api import Chunk, Source
 from peerwatch.sources.archive import ArchiveSource
@@ -38,6 +41,36 @@ class Replay:
     node: str = "replay"
     """Name of the node of a capture, which has none."""
     options: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    level: Level = Level.STANDARD
+
+
+def is_archive(source: Path) -> bool:
+    """Whether a folder is an archive."""
+    return (source / META).exists()
+
+
+def unseen(source: Path) -> dict[str, list[str]]:
+    """What detectors would read that an archive does not have, by detector: tables, or columns as `table.column`.
+
+    Nothing when `source` is no archive, or lacks nothing.
+
+    Raises:
+        ArchiveError: it cannot be read.
+    """
+    if not is_archive(source):
+        return {}
+    history = History(source, all_tables().keys())
+    lacking, there = history.lacking(), history.tables()
+    light = bool(there) and Message.name not in there
+    found: dict[str, list[str]] = {}
+    for name, detector in all_detectors().items():
+        for table, columns in detector.reads.items():
+            missing = lacking.get(table.name, frozenset())
+            if missing >= table.columns.keys() or (light and table.level is not Level.LIGHT):
+                found.setdefault(name, []).append(table.name)
+            else:
+                found.setdefault(name, []).extend(f"{table.name}.{column}" for column in columns if column in missing)
+    return {name: missing for name, missing in found.items() if missing}
 
 
 def open_source(task: Replay) -> Source:
@@ -49,7 +82,7 @@ def open_source(task: Replay) -> Source:
     if is_simulation(task.source):
         return SimulationSource.from_folder(task.source, speed=task.speed)
     source: Source
-    if (task.source / META).exists():
+    if is_archive(task.source):
         source = ArchiveSource(History(task.source, all_tables().keys() - MADE_BY_DETECTION))
     else:
         source = CaptureSource(task.source, task.node)
@@ -86,9 +119,15 @@ def replay(task: Replay, sinks: list[Sink], observer: Observer | None = None) ->
     Raises:
         as `open_source`; ArchiveError also when the archive cannot be written, or has what is replayed already.
     """
-    with closing(open_source(task)) as source, Archive.create_or_open(task.archive) as archive:
-        loop = Watch(
-            archive, Settings(archive.inventory_key, time.time_ns(), task.options, clock=time.monotonic_ns), sinks, observer
+    with closing(open_source(task)) as source, Archive.create_or_open(task.archive, level=task.level) as archive:
+        settings = Settings(
+            archive.inventory_key,
+            time.time_ns(),
+            task.options,
+            clock=time.monotonic_ns,
+            lacking=History(task.source, all_tables()).lacking() if is_archive(task.source) else {},
+            bodies=task.level is Level.FULL,
         )
+        loop = Watch(archive, settings, sinks, observer)
         loop.run([_Fresh(source, archive.path)])
         return loop.recorder.rows, loop.unrecorded

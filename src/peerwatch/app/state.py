@@ -62,10 +62,10 @@ class Snapshots:
         now = self._utc() // SECOND
         try:
             state = json.loads(self._path(pipeline).read_bytes())
-            ahead = (state["second"] or now) - now
+            ahead = (state["runner"]["second"] or now) - now
             if not -BEHIND_S <= ahead <= AHEAD_S:
                 return False
-            pipeline.runner.restore(state)
+            pipeline.restore(state)
         except Exception:  # noqa: BLE001 - whatever stands in the file, and whatever a detector makes of it
             return False
         return True
@@ -80,7 +80,7 @@ class Snapshots:
             new = path.with_suffix(".new")
             try:
                 self._folder.mkdir(mode=0o750, exist_ok=True)
-                new.write_text(json.dumps(pipeline.runner.snapshot()))
+                new.write_text(json.dumps(pipeline.snapshot()))
                 new.replace(path)
             except OSError:
                 with contextlib.suppress(OSError):

@@ -108,7 +108,10 @@ class Watch:
                 while chunks := source.finish():
                     self._take(chunks)
             for pipeline in self.pipelines.values():
-                self._record(pipeline, pipeline.finish())
+                outcome = pipeline.finish()
+                for identity, rows in outcome.left:
+                    self.recorder.add(identity, rows)
+                self._record(pipeline, outcome)
             self._flush(sources, now=True)
             if self._unsaid:
                 self._flush(sources, now=True)
@@ -186,7 +189,7 @@ class Watch:
         self._flushed = time.monotonic_ns()
         if self._live:
             self._snapshots.save(list(self.pipelines.values()), now=now)
-        failure = self.recorder.archive.sealing_failure
+        failure = self.recorder.archive.sealing_failure or self.recorder.archive.upkeep_failure
         if failure and failure != self._sealing:
             print(f"{failure}; nothing is lost, it is tried again", file=sys.stderr)  # noqa: T201 - like other errors of a run
         self._sealing = failure

@@ -10,7 +10,7 @@ import click
 
 from peerwatch.app.config import ConfigError, load
 from peerwatch.app.outlet import Outlet
-from peerwatch.app.replay import Replay, replay
+from peerwatch.app.replay import Replay, replay, unseen
 from peerwatch.app.view import RateLine
 from peerwatch.cli import options
 from peerwatch.cli.main import fail
@@ -59,7 +59,10 @@ def command(*, source: Path, archive: Path, config: Path | None, speed: float | 
       peerwatch replay /var/lib/peerwatch --archive /tmp/again
     """
     try:
-        task = Replay(source, archive, speed, node, load(config).detect)
+        settings = load(config)
+        task = Replay(source, archive, speed, node, settings.detect, settings.record)
+        for detector, missing in unseen(source).items():
+            click.echo(f"{detector} cannot see {', '.join(missing)}, which {source} does not have", err=True)
         out = Outlet(sys.stdout, lossless=True)
         rows, lost = replay(task, [] if quiet else [Terminal(out)], None if quiet else RateLine(sys.stderr, VIEW_S))
         out.close()

@@ -11,7 +11,7 @@ then ticked once, whatever the batches, so findings depend on the rows alone. Wh
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -102,9 +102,24 @@ class Running:
 class Runner:
     """All detectors of one node. Several sources of that node may feed it."""
 
-    def __init__(self, node: str, detectors: Iterable[Detector], *, clock: Callable[[], int] | None = None) -> None:
-        """Run `detectors` for `node`. `clock` (ns, monotonic) measures what each costs; None leaves that unmeasured."""
+    def __init__(
+        self,
+        node: str,
+        detectors: Iterable[Detector],
+        *,
+        clock: Callable[[], int] | None = None,
+        lacking: Mapping[str, Collection[str]] | None = None,
+    ) -> None:
+        """Run `detectors` for `node`.
+
+        Args:
+            node: its name.
+            detectors: fresh ones.
+            clock: ns, monotonic; measures what each detector costs. None leaves that unmeasured.
+            lacking: columns by table that were never recorded, whatever stands in them.
+        """
         self.node = node
+        self._lacking = lacking or {}
         self.running = {d.name: Running(d, json.dumps(d.snapshot())) for d in detectors}
         for running in self.running.values():
             running.detector.node = node
@@ -190,7 +205,8 @@ class Runner:
         for running in self.running.values():
             for table, columns in running.detector.reads.items():
                 if table.name in present:
-                    missing = [c for c in columns if c not in present[table.name]]
+                    lacking = self._lacking.get(table.name, ())
+                    missing = [c for c in columns if c not in present[table.name] or c in lacking]
                     if missing:
                         running.withheld[table.name] = missing
                     else:

@@ -130,6 +130,8 @@ def to_arrow(values: Any, kind: pa.DataType, length: int) -> pa.Array:
         if flat.dtype != np.uint8 or flat.shape != (length, kind.byte_width):
             raise ValueError(f"{length} values of {kind} cannot be {flat.dtype} of shape {flat.shape}")
         return pa.Array.from_buffers(kind, length, [None, pa.py_buffer(flat)])
+    if isinstance(values, np.ndarray) and values.dtype == bool and values.shape == (length,) and pa.types.is_boolean(kind):
+        return pa.Array.from_buffers(kind, length, [None, pa.py_buffer(np.packbits(values, bitorder="little"))])
     if pa.types.is_dictionary(kind):
         return pa.array(values, pa.utf8()).dictionary_encode().cast(kind)
     return pa.array(values, kind)

@@ -69,6 +69,11 @@ class History:
         lacking = {name: frozenset(table.columns.keys() - known[name]) for name, table in self._tables.items()}
         return {name: columns for name, columns in lacking.items() if columns}
 
+    def tables(self) -> frozenset[str]:
+        """The tables that there are rows of."""
+        found = [*self._sealed.values(), *(streams for live in self._live.values() for streams in live)]
+        return frozenset(name for tables in found for name in tables)
+
     def identities(self) -> Sequence[Identity]:
         """Whose rows there are: by session, then node and source. Rows count under the writer that recorded them."""
         found = self._sealed.keys() | self._live.keys()

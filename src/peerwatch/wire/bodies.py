@@ -7,9 +7,11 @@ import pyarrow as pa
 
 from peerwatch.schema.batch import Array, Rows
 from peerwatch.schema.table import Identity
+from peerwatch.schema.tables.inventory import Inventory
 from peerwatch.schema.tables.inventory_id import InventoryId
 from peerwatch.schema.tables.payload import Payload
 from peerwatch.wire.columns import labels
+from peerwatch.wire.dissect import Dissection
 from peerwatch.wire.keyed_hash import ID_BYTES
 from peerwatch.wire.layout import COMPACT_SIZE_BYTES, matrix
 from peerwatch.wire.messages.inv import ENTRY_BYTES, KIND_BYTES
@@ -20,8 +22,16 @@ _COUNT_BYTES[253:] = 3, 5, COMPACT_SIZE_BYTES
 """Length of a compact size by its first byte."""
 
 
-def payloads(identity: Identity, raw: RawMessages) -> tuple[pa.RecordBatch, Array]:
-    """Rows of `payload` for all messages of which anything was kept, and the message of each."""
+def bodies(identity: Identity, raw: RawMessages, dissection: Dissection) -> dict[str, pa.RecordBatch]:
+    """Rows of `payload` and `inventory_id`, as far as there are any, of dissected messages."""
+    made = {Payload.name: payloads(identity, raw)}
+    if (inventory := dissection.tables.get(Inventory.name)) is not None:
+        made[InventoryId.name] = inventory_ids(identity, raw, inventory, dissection.message_of[Inventory.name])
+    return {name: rows for name, rows in made.items() if rows.num_rows}
+
+
+def payloads(identity: Identity, raw: RawMessages) -> pa.RecordBatch:
+    """Rows of `payload` for all messages of which anything was kept."""
     of = np.flatnonzero(raw.kept)
     start, kept = raw.start[of], raw.kept[of]
     view = raw.buf.data
@@ -37,7 +47,7 @@ def payloads(identity: Identity, raw: RawMessages) -> tuple[pa.RecordBatch, Arra
         "size": raw.size[of].astype(np.uint32),
         "payload": pa.Array.from_buffers(pa.large_binary(), len(of), [None, pa.py_buffer(offsets), pa.py_buffer(body)]),
     }
-    return Payload.build(identity, columns), of
+    return Payload.build(identity, columns)
 
 
 def inventory_ids(identity: Identity, raw: RawMessages, inventory: pa.RecordBatch, of: Array) -> pa.RecordBatch:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from peerwatch.schema.batch import Array
 from peerwatch.schema.table import Identity, Table, to_arrow
@@ -98,10 +99,11 @@ def _merged(table: type[Table], parts: Sequence[_Part]) -> _Part:
     if len(parts) == 1:
         return parts[0]
     message = np.concatenate([p.message for p in parts])
-    order = np.argsort(message, kind="stable")
+    sorting = np.argsort(message, kind="stable")
+    order = pa.array(sorting)
     columns = {}
     for name in sorted({name for p in parts for name in p.columns}):
         arrow = table.columns[name].arrow
         pieces = [to_arrow(p.columns.get(name), arrow, len(p.message)) for p in parts]
-        columns[name] = pa.concat_arrays(pieces).take(pa.array(order))
-    return _Part(columns, message[order])
+        columns[name] = pc.take(pa.concat_arrays(pieces), order, boundscheck=False)
+    return _Part(columns, message[sorting])

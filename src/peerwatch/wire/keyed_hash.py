@@ -20,7 +20,7 @@ ID_BYTES = 32
 KEY_BYTES = 40
 """Eight 32-bit words for NH, and a 64-bit one."""
 
-_BLOCK = 8192
+BLOCK = 8192
 """Ids hashed at once, so that all intermediate results stay in the processor's cache (64 KiB each)."""
 _S33 = np.uint64(33)
 _C1, _C2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
@@ -45,8 +45,8 @@ def keyed_hash(ids: Array, key: bytes) -> Array:
     words = np.frombuffer(key, "<u4", ID_BYTES // 4)
     last = np.frombuffer(key, "<u8", 1, ID_BYTES)
     out = np.empty(len(ids), np.uint64)
-    for first in range(0, len(ids), _BLOCK):
-        out[first : first + _BLOCK] = _spread(_nh(ids[first : first + _BLOCK], words) ^ last)
+    for first in range(0, len(ids), BLOCK):
+        out[first : first + BLOCK] = _spread(_nh(ids[first : first + BLOCK], words) ^ last)
     return out
 
 

@@ -78,8 +78,8 @@ class Entries:
 def numbered(counts: Array) -> tuple[Array, Array]:
     """For `counts[i]` entries of payload i, all in order: the payload of each (int64), and its position there (int32)."""
     message = np.repeat(np.arange(len(counts)), counts)
-    first = np.cumsum(counts) - counts
-    return message, (np.arange(len(message)) - first[message]).astype(np.int32)
+    first = (np.cumsum(counts) - counts).astype(np.int32)
+    return message, np.arange(len(message), dtype=np.int32) - first.take(message)
 
 
 class Cursor:
@@ -199,7 +199,9 @@ class Cursor:
         room = (self.limit - self.pos) // width
         have = np.minimum(counts, room) if self._all else np.where(self.live, np.minimum(counts, room), 0)
         message, idx = numbered(have)
-        at = self.pos[message] + idx * width
+        # Entry n of all lies n widths behind where the first of its payload would begin if all before it were in there, too.
+        at = (self.pos - (np.cumsum(have) - have) * width).take(message)
+        at += np.arange(0, len(at) * width, width)
         self.pos = self.pos + have * width
         self.skip(np.where(have < counts, width, 0))
         return Entries(message, idx, at)

@@ -5,6 +5,7 @@ One byte buffer with all payloads in it, and columns that say what lies where. A
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from peerwatch.schema.batch import Array
 
 PAD = 64
-"""Zero bytes that every buffer has after its last payload, so that fixed-width reads at its end stay inside."""
+"""Bytes that every buffer has after its last payload, whatever they are, so that fixed-width reads at its end stay inside."""
 
 KNOWN_TYPES = (
     "version", "verack", "addr", "addrv2", "sendaddrv2", "getaddr", "inv", "getdata", "notfound", "tx", "block", "headers",
@@ -56,25 +57,37 @@ class TypeNames:
         A type ends at its first NUL. New types get their codes in order of appearance, so that batching does not matter.
         """
         words = padded.view("<u8")
-        near = np.minimum(np.searchsorted(_KNOWN_MIXED, _mix(words)), len(_KNOWN_MIXED) - 1)
-        codes = np.asarray(_KNOWN_CODES[near])
-        # A peer can make up a type whose mix equals that of a known one: the bytes decide.
-        strange = np.flatnonzero((words != _KNOWN_WORDS[near]).any(axis=1))
+        first, second = words[:, 0].copy(), words[:, 1].copy()
+        codes: Array = _CODES.take(_slots(first, second, _SPREAD))
+        known = codes.astype(np.intp)
+        # Any type may fall on the slot of a known one: the bytes decide.
+        strange = np.flatnonzero((first != _FIRST.take(known)) | (second != _SECOND.take(known)))
         if len(strange):
             names = padded[strange].view("S16")[:, 0].tolist()
             codes[strange] = [self.code(name.split(b"\0", 1)[0]) for name in names]
         return codes
 
 
-def _mix(words: Array) -> Array:
-    """One 64-bit word out of the two words of a type."""
-    return np.asarray(words[:, 0] ^ (words[:, 1] * np.uint64(0x9E3779B97F4A7C15)))
+_SLOT_BITS = 11
+"""Slots for known types: some 2000, so that one of the first few multipliers gives each type a slot of its own."""
 
 
-_known = np.array([name.encode() for name in KNOWN_TYPES], "S16").view("<u8").reshape(-1, 2)
-_KNOWN_CODES = np.argsort(_mix(_known)).astype(np.int16)
-_KNOWN_WORDS = _known[_KNOWN_CODES]
-_KNOWN_MIXED = _mix(_KNOWN_WORDS)
+def _slots(first: Array, second: Array, spread: np.uint64) -> Array:
+    """The slot of types given as two 64-bit words (int64): the upper bits of a product."""
+    mixed = (first ^ second * np.uint64(0x9E3779B97F4A7C15)) * spread >> np.uint64(64 - _SLOT_BITS)
+    return np.asarray(mixed.view(np.int64))
+
+
+def _spread_apart(first: Array, second: Array) -> np.uint64:
+    """The first of a sequence of odd multipliers under which no two types have the same slot."""
+    multipliers = (np.uint64(0xD6E8FEB86659FD93 * odd % 2**64) for odd in itertools.count(1, 2))
+    return next(m for m in multipliers if len(np.unique(_slots(first, second, m))) == len(first))
+
+
+_FIRST, _SECOND = np.array([name.encode() for name in KNOWN_TYPES], "S16").view("<u8").reshape(-1, 2).T.copy()
+_SPREAD = _spread_apart(_FIRST, _SECOND)
+_CODES = np.zeros(1 << _SLOT_BITS, np.int16)
+_CODES[_slots(_FIRST, _SECOND, _SPREAD)] = np.arange(len(KNOWN_TYPES))
 
 
 def printable(raw: bytes) -> str:
@@ -88,7 +101,8 @@ class RawMessages:
 
     `ts` (int64, ns UTC), `seq` (int64), `peer` (int64), `inbound` (bool), `type` (int16, index into `names`), `size` (int64,
     bytes on the wire), `kept` (int64, bytes of it in `buf`, at most size), `start` (int64, where they begin in `buf`),
-    `unreadable` (bool; kept is 0 then). `buf` (uint8) has `PAD` zero bytes after the last payload.
+    `unreadable` (bool; kept is 0 then). `buf` (uint8) has `PAD` bytes of anything after the last payload. It may be the source's
+    own memory, which holds until the source's `commit`: whoever wants to keep bytes copies them.
     """
 
     buf: Array

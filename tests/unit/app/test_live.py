@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from peerwatch.app import live
-from peerwatch.app.config import Config, NodeConfig
-from peerwatch.app.live import HEAD_BYTES, LEAST_BYTES, Task, capture_limits, say_at_once, wanted, watch, within_reach
+from peerwatch.app.config import Config, NodeConfig, RetentionConfig
+from peerwatch.app.live import HEAD_BYTES, LEAST_BYTES, Task, capture_limits, retention, say_at_once, wanted, watch, within_reach
 from peerwatch.sources.usdt.discover import Wanted
 from peerwatch.sources.usdt.link import Link, pair
 from peerwatch.sources.usdt.privileges import Account
-from peerwatch.sources.usdt.slots import CaptureLimits
 from peerwatch.store.query import Query
+from peerwatch.store.retention import Retention
 from peerwatch.wire.registry import needs_of_type
 
 CAPTURE = Path(__file__).parents[2] / "data/captures/handshake-node0"
@@ -149,3 +149,10 @@ def test_an_archive_below_a_closed_folder(tmp_path: Path) -> None:
     assert live._can_write(NOBODY, Path("/tmp"))  # noqa: S108 - as above
     assert not live._can_write(NOBODY, archive)
     assert not live._can_write(NOBODY, Path("/etc"))
+
+
+def test_how_long_is_kept_follows_from_the_configuration() -> None:
+    """Nothing said is for good; sizes are given in GiB."""
+    assert retention(Config()) == Retention()
+    given = RetentionConfig(days=3, rollup_days=9, gib=0.5)
+    assert retention(Config(retention=given)) == Retention(3, 9, 1 << 29)

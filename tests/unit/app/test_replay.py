@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from peerwatch.app.pipeline import Settings
-from peerwatch.app.replay import MADE_BY_DETECTION, Replay, open_source, replay
+from peerwatch.app.replay import MADE_BY_DETECTION, Replay, open_source, replay, unseen
 from peerwatch.app.watch import Watch
 from peerwatch.detect.detectors.addr_flood import AddrFlood
+from peerwatch.detect.registry import all_detectors
 from peerwatch.schema.registry import all_tables
+from peerwatch.schema.table import Level
 from peerwatch.sources.archive import ArchiveSource
 from peerwatch.sources.capture import CaptureError, CaptureSource
 from peerwatch.sources.pace import Paced
@@ -21,6 +23,7 @@ from peerwatch.sources.simulation.simulation import Plan
 from peerwatch.sources.simulation.source import SimulationSource
 from peerwatch.store.archive import Archive
 from peerwatch.store.errors import ArchiveError
+from peerwatch.store.layout import META
 from peerwatch.store.query import Query
 from tests.unit.app.test_pipeline import PLAN, START
 
@@ -139,3 +142,42 @@ def test_an_archive_that_cannot_be_written(tmp_path: Path, simulation: Path) -> 
         replay(Replay(simulation, tmp_path), [])
     assert [p.name for p in tmp_path.iterdir()] == ["mine"]
     assert (simulation / LABELS).exists()
+
+
+def test_an_older_archive_names_what_cannot_be_seen_in_it(tmp_path: Path) -> None:
+    """What a detector reads and the archive never had is said, and withheld from it; of a whole archive nothing is."""
+    old = tmp_path / "old"
+    replay(Replay(CAPTURE, old), [])
+    assert unseen(old) == unseen(CAPTURE) == {}
+    meta = json.loads((old / META).read_text())
+    meta["tables"]["address"] = [[c for c in meta["tables"]["address"][0] if c != "services"]]
+    del meta["tables"]["connection"]
+    (old / META).write_text(json.dumps(meta))
+    reading = {t.name: {d for d, c in all_detectors().items() if t in c.reads} for t in all_tables().values()}
+    found = unseen(old)
+    assert {d for d, missing in found.items() if "connection" in missing} == reading["connection"]
+    assert {d for d, missing in found.items() if "address.services" in missing} == {
+        d for d, c in all_detectors().items() if any(t.name == "address" and "services" in cs for t, cs in c.reads.items())
+    }
+
+
+def test_an_archive_of_level_light(tmp_path: Path) -> None:
+    """It has the roll-ups of everything and no row of a message; what reads these sees nothing, and that is said."""
+    replay(Replay(CAPTURE, tmp_path / "whole"), [])
+    replay(Replay(CAPTURE, tmp_path / "light", level=Level.LIGHT), [])
+    whole, light = Query(tmp_path / "whole"), Query(tmp_path / "light")
+    sums = "SELECT width, inbound, type, sum(messages)::INT m, sum(bytes)::INT b FROM rate GROUP BY ALL ORDER BY ALL"
+    assert light.table(sums).to_pylist() == whole.table(sums).to_pylist() != []
+    assert light.table("SELECT * FROM message").num_rows == light.table("SELECT * FROM inventory").num_rows == 0
+    assert light.table("SELECT * FROM connection").num_rows == whole.table("SELECT * FROM connection").num_rows > 0
+    assert any("address" in missing for missing in unseen(tmp_path / "light").values())
+
+
+def test_an_archive_of_level_full(tmp_path: Path) -> None:
+    """Every payload is there to the byte, and every id of the inventory."""
+    replay(Replay(CAPTURE.parent / "feefilter-node1", tmp_path / "full", level=Level.FULL), [])
+    query = Query(tmp_path / "full")
+    joined = "FROM message m LEFT JOIN payload p USING (seq) WHERE m.kept > 0"
+    assert query.table(f"SELECT * {joined} AND octet_length(p.payload) IS DISTINCT FROM m.kept").num_rows == 0
+    same = "SELECT count(*) n FROM inventory JOIN inventory_id USING (seq, idx, item)"
+    assert query.table(same).to_pylist() == query.table("SELECT count(*) n FROM inventory").to_pylist() != [{"n": 0}]

@@ -46,7 +46,7 @@ def test_detection_goes_on(tmp_path: Path) -> None:
     snapshots(tmp_path).save([first])
     second = Pipeline("alice", SETTINGS)
     assert snapshots(tmp_path).load(second)
-    assert second.runner.snapshot() == first.runner.snapshot()
+    assert second.snapshot() == first.snapshot()
     for c in chunks[len(chunks) // 2 :]:
         ours, theirs = first.feed(c).detected.get("finding"), second.feed(c).detected.get("finding")
         assert (ours and ours.to_pylist()) == (theirs and theirs.to_pylist())
@@ -64,16 +64,21 @@ def damage(text: str) -> list[str]:
     """A snapshot that is damaged in ways that get further and further."""
     whole = json.loads(text)
     name = AddrFlood.name
+    inside: list[dict[str, Any]] = [
+        {"second": "x", "sight": 3},
+        {"detectors": {name: {"failures": 0, "state": {}}}},
+        {"detectors": {name: {"failures": 0, "state": [1, 2]}}},
+        {"detectors": {name: None}},
+        {"peers": {"nonsense": 1}},
+    ]
     broken: list[Any] = [
         {},
         [],
         None,
         "text",
-        whole | {"second": "x", "sight": 3},
-        whole | {"detectors": {name: {"failures": 0, "state": {}}}},
-        whole | {"detectors": {name: {"failures": 0, "state": [1, 2]}}},
-        whole | {"detectors": {name: None}},
-        whole | {"peers": {"nonsense": 1}},
+        {"runner": whole["runner"]},
+        whole | {"connections": {"sources": [{"source": "usdt", "session": 1}]}},
+        *(whole | {"runner": whole["runner"] | change} for change in inside),
     ]
     return ["", "{", "\0", text[: len(text) // 2], "[" * 100_000, *map(json.dumps, broken)]
 

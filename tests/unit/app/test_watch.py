@@ -231,11 +231,11 @@ def test_a_live_run_goes_on_with_its_detectors(archive: Archive, monkeypatch: py
     first.run([Script([numbered(0, 3)], live=True)], iter([False, True]).__next__)
     second = Watch(archive, settings())
     second.run([Script([numbered(5, 1)], live=True)], iter([False, True]).__next__)
-    state = second.pipelines["alice"].runner.snapshot()
-    assert state["since"] == START // SECOND
+    state = second.pipelines["alice"].snapshot()
+    assert state["runner"]["since"] == START // SECOND
     path = archive.path / FOLDER / "alice.json"
     assert json.loads(path.read_text()) == state
-    path.write_text(json.dumps(state | {"peers": None}))
+    path.write_text(json.dumps(state | {"runner": None}))
     third = Watch(archive, settings())
     third.run([Script([numbered(10, 1)], live=True)], iter([False, True]).__next__)
     assert third.pipelines["alice"].runner.snapshot()["since"] == START // SECOND + 10

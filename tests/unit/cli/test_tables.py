@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from peerwatch.schema.registry import all_tables
 from peerwatch.schema.tables.message import Message
 from tests.unit.cli.conftest import Command
 
+CAPTURE = Path(__file__).parents[2] / "data/captures/ping-node0"
+
 
 def test_all_tables(peerwatch: Command) -> None:
-    """One line each, with its first sentence."""
+    """One line each, with its first sentence, and the level where it is not the usual one."""
     shown = peerwatch("tables").out.splitlines()
     assert [line.split()[0] for line in shown] == list(all_tables())
-    assert all(line.endswith(".") for line in shown)
+    assert all(line.endswith((".", ". [every level]", ". [full only]")) for line in shown)
+    assert next(line for line in shown if line.startswith("payload ")).endswith("[full only]")
 
 
 def test_one_table(peerwatch: Command) -> None:
@@ -34,3 +38,15 @@ def test_json(peerwatch: Command) -> None:
     (ping,) = [json.loads(line) for line in peerwatch("tables", "ping", "--json").out.splitlines()]
     assert ping in rows
     assert {"name", "type", "semantic", "unit", "nullable", "untrusted", "doc"} == ping["columns"][0].keys()
+
+
+def test_what_an_archive_holds(peerwatch: Command, tmp_path: Path) -> None:
+    """Rows and times of every table, or of one, as text and as JSON; no archive is one line and a failure."""
+    assert peerwatch("replay", CAPTURE, "--archive", tmp_path / "a", "--quiet").status == 0
+    shown = peerwatch("tables", "--archive", tmp_path / "a").out.splitlines()
+    assert [line.split()[0] for line in shown] == list(all_tables())
+    (ping,) = [json.loads(line) for line in peerwatch("tables", "ping", "--archive", tmp_path / "a", "--json").out.splitlines()]
+    assert ping.keys() == {"table", "rows", "first_ts", "last_ts", "removed"}
+    assert f"{ping['rows']} rows" in next(line for line in shown if line.startswith("ping "))
+    failed = peerwatch("tables", "--archive", tmp_path)
+    assert (failed.status, failed.out) == (1, "")

@@ -112,6 +112,14 @@ def test_bytes_of_another_shape_are_refused(ip: np.ndarray) -> None:
         build(ip=ip)
 
 
+@pytest.mark.parametrize("count", [0, 1, 8, 13])
+def test_flags_are_packed(count: int) -> None:
+    """An array of flags becomes a column of as many, or is refused; nothing is read beyond its end."""
+    flags = np.arange(count) % 3 == 0
+    assert to_arrow(flags, pa.bool_(), count).to_pylist() == flags.tolist()
+    assert len(to_arrow(flags, pa.bool_(), count + 100)) == count  # the batch that it does not fit into says so
+
+
 def test_values_of_the_very_type_are_not_copied() -> None:
     """A large column of numbers costs nothing to take over."""
     values = np.arange(1000)

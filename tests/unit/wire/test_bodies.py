@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from peerwatch.wire.bodies import inventory_ids, payloads
+from peerwatch.wire.bodies import bodies, inventory_ids, payloads
 from peerwatch.wire.dissect import dissect
 from peerwatch.wire.keyed_hash import keyed_hash
 from peerwatch.wire.raw import RawMessages
@@ -19,19 +19,18 @@ def entry(number: int) -> bytes:
 def test_payloads_are_what_was_kept() -> None:
     """Whole, cut and of unknown types; a message of which nothing was kept has no row."""
     sent = [("ping", b"12345678", 8), ("verack", b"", 0), ("zzz", b"\0\xff", 900), ("tx", b"", 50)]
-    batch, of = payloads(IDENTITY, raw(sent))
+    batch = payloads(IDENTITY, raw(sent))
     rows = batch.select(["seq", "type", "size", "payload"]).to_pylist()
     assert rows == [
         {"seq": 5, "type": "ping", "size": 8, "payload": b"12345678"},
         {"seq": 7, "type": "zzz", "size": 900, "payload": b"\0\xff"},
     ]
-    assert of.tolist() == [0, 2]
     batch.validate(full=True)
 
 
 def test_no_payloads() -> None:
     """An empty chunk gives no rows."""
-    assert payloads(IDENTITY, RawMessages.none())[0].num_rows == 0
+    assert payloads(IDENTITY, RawMessages.none()).num_rows == 0
 
 
 def test_ids_are_those_behind_the_items() -> None:
@@ -47,3 +46,14 @@ def test_ids_are_those_behind_the_items() -> None:
     hashed = keyed_hash(np.frombuffer(b"".join(wanted), np.uint8).reshape(-1, 32), KEY)
     assert ids.column("item").to_pylist() == hashed.tolist()
     assert ids.column("idx").equals(inventory.column("idx"))
+
+
+def test_bodies_of_a_chunk() -> None:
+    """Both tables where there is something for them, and none that is empty."""
+    for sent, wanted in (
+        (("inv", compact_size(1) + entry(1), 37), ["payload", "inventory_id"]),
+        (("ping", bytes(8), 8), ["payload"]),
+        (("verack", b"", 0), []),
+    ):
+        messages = raw([sent])
+        assert list(bodies(IDENTITY, messages, dissect(IDENTITY, messages, KEY))) == wanted

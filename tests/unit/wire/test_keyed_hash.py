@@ -29,9 +29,9 @@ def test_equals_the_plain_form(ids: list[bytes], key: bytes) -> None:
 
 def test_blocks_do_not_matter() -> None:
     """More ids than one block are hashed as each alone."""
-    ids = np.random.default_rng(1).integers(0, 256, (module._BLOCK * 2 + 5, 32), dtype=np.uint8)
+    ids = np.random.default_rng(1).integers(0, 256, (module.BLOCK * 2 + 5, 32), dtype=np.uint8)
     whole = keyed_hash(ids, KEY)
-    assert whole[[0, module._BLOCK, -1]].tolist() == [item(ids[i].tobytes(), KEY) for i in (0, module._BLOCK, -1)]
+    assert whole[[0, module.BLOCK, -1]].tolist() == [item(ids[i].tobytes(), KEY) for i in (0, module.BLOCK, -1)]
 
 
 def test_close_ids_do_not_collide() -> None:

@@ -82,7 +82,7 @@ class RecordReader:
         """Take records apart.
 
         Args:
-            buf: uint8, with wire.raw.PAD zero bytes at its end.
+            buf: uint8, with wire.raw.PAD bytes of anything at its end.
             offsets: where in `buf` each record begins.
             head: the records' headers (see `headers`).
             utc_offset: UTC minus the kernel's monotonic clock, ns.

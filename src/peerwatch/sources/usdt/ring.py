@@ -4,9 +4,9 @@ The kernel's layout (kernel/bpf/ringbuf.c): a page with the consumer's position,
 twice in a row so that a record never wraps. Before each record are 8 bytes: its length with a busy and a discard bit, and the
 number of the page they lie on; the next ones follow at a multiple of 8.
 
-Headers are walked where they are, up to the first record that is still being written; those bytes are then copied, and only the
-copy is looked at. The consumer's position is published, and the memory given back to the kernel, when what was read is safe
-elsewhere: a reader that is killed in between loses nothing.
+Records are read where they are, up to the first that is still being written. What is finished stays as it is: the kernel writes
+there again only when the consumer's position has passed it, and nobody else can write there at all. That position is published,
+and the memory given back to the kernel, when what was read is safe elsewhere: a reader that is killed in between loses nothing.
 """
 
 from __future__ import annotations
@@ -25,10 +25,16 @@ _LENGTH = _DISCARDED - 1
 _HEADER = 8
 _PAGE = 4096
 _PAGE_WORDS = _PAGE // 8
-_BLOCK = 256 << 10
+_BLOCK = 512 << 10
 """Bytes walked at once, so that they stay in the CPU's cache between the steps."""
 _LARGE = 1024
 """From this mean size of records on, following lengths is faster than comparing every word."""
+
+_KEPT = 8 << 20
+"""glibc gives the memory of an array that is freed back to the kernel, to be had again page by page, unless it has once freed a
+larger one (mallopt(3): M_MMAP_THRESHOLD is dynamic). With one of this size made and freed first, arrays made of what is read are
+made in the same memory again and again, which saves a fifth of the time of all that is done with them.
+"""
 
 
 class RingError(RuntimeError):
@@ -45,6 +51,7 @@ class Ring:
         a record ends exactly there; otherwise it belongs to another ring and is ignored. Raises OSError.
         """
         self.size = size
+        np.empty(_KEPT, np.uint8)
         own = mmap.mmap(fd, _PAGE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
         shared = mmap.mmap(fd, _PAGE + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=_PAGE)
         self._consumer = np.frombuffer(own, np.uint64, 1)
@@ -73,8 +80,8 @@ class Ring:
     def read(self, max_bytes: int) -> tuple[Array, Array, int]:
         """The records that begin within the next `max_bytes`, without waiting.
 
-        A buffer (uint8, with `PAD` zero bytes after the last record), the offsets in it where records begin (int64), and the
-        position after them, for `publish`. Nothing new: no offsets. Raises `RingError`.
+        A buffer (uint8, with `PAD` bytes of anything after the last record), the offsets in it where records begin (int64), and
+        the position after them, for `publish`, until which the buffer holds. Nothing new: no offsets. Raises `RingError`.
         """
         start, produced = self.position, self.produced
         stop = min(produced, start + max_bytes)
@@ -89,9 +96,9 @@ class Ring:
         if at > produced:
             raise RingError(f"a record ends at {at}, beyond the {produced} bytes that were written")
         first, length = start & (self.size - 1), at - start
-        buf = np.empty(length + PAD, np.uint8)
-        buf[:length] = self._data[first : first + length]
-        buf[length:] = 0
+        buf = self._data[first : first + length + PAD]
+        if len(buf) < length + PAD:  # it ends with the second of the two mappings
+            buf = np.concatenate([buf[:length], np.zeros(PAD, np.uint8)])
         self.position = at
         return buf, np.concatenate(parts), at
 

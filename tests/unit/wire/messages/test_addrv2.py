@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.reference.decode import dissected, raw
+from peerwatch.wire.messages.addrv2 import FEW
+from tests.reference.decode import decode, dissected, raw
 from tests.reference.messages.addrv2 import entry
 from tests.reference.reader import Row, compact_size
 
@@ -87,3 +88,16 @@ def test_an_embedded_ipv4_stays_what_it_was_sent_as() -> None:
     """An IPv6 entry that holds a mapped address (which Core ignores) is still an IPv6 entry."""
     rows, error = both(b"\1" + one(2, bytes(10) + b"\xff\xff\1\2\3\4"))
     assert (rows[0]["network"], error) == ("ipv6", None)
+
+
+@pytest.mark.parametrize("services", [0, 252, 253, 2**16, 2**32])
+@pytest.mark.parametrize("length", [0, 4, 240, *range(244, 257), 512, 513])
+def test_short_and_long_lists_are_walked_alike(services: int, length: int) -> None:
+    """Entries are found behind services and addresses of every width, in lists of any length, wherever these end."""
+    odd, usual = one(99, (LONG * 17)[:length], services), one(1, b"\1\2\3\4", 1)
+    sent = []
+    for count in (1, FEW, FEW + 1, 3 * FEW):
+        body = compact_size(count) + (odd + usual) * (count // 2) + odd * (count % 2)
+        for cut in range(0, min(60, len(body)), 3):
+            sent += [("addrv2", body[: len(body) - cut], size) for size in {len(body) - cut, len(body)}]
+    assert dissected(raw(sent)) == [decode(*message) for message in sent]
