@@ -1,1 +1,1 @@
-"""What connections do over time: handshakes, requests and answers, what is strange. Pure state over rows."""
+"""Connections as state: handshakes, requests and answers, the relay of transactions, and what is wrong with any of it."""

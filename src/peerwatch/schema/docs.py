@@ -43,7 +43,16 @@ def _level(table: type[Table]) -> str:
 
 def markdown(table: type[Table]) -> str:
     """A table's page section in Markdown."""
-    lines = [f"## {table.name}", "", table.doc, "", f"{_level(table)}.", "", "| column | type | unit | | meaning |", "|---|---|---|---|---|"]
+    lines = [
+        f"## {table.name}",
+        "",
+        table.doc,
+        "",
+        f"{_level(table)}.",
+        "",
+        "| column | type | unit | | meaning |",
+        "|---|---|---|---|---|",
+    ]
     for column in facts(table)["columns"]:
         marks = ", ".join(m for m in ("nullable", "untrusted") if column[m])
         lines.append(f"| {column['name']} | {column['type']} | {column['unit'] or ''} | {marks} | {column['doc']} |")

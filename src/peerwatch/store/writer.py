@@ -33,7 +33,7 @@ class Limits:
     """When a segment ends: `age_s` seconds after it began, or at `size_bytes`. Both bound what a reader must take from it."""
 
     age_s: float = 300.0
-    size_bytes: int = 64 << 20
+    size_bytes: int = 256 << 20
 
 
 class Writer:

@@ -14,7 +14,8 @@ from peerwatch.schema.table import Level, Table
 class Weird(Table):
     """Something that a peer (or the node) should not have done, all of one kind, type and peer in one second.
 
-    ts and seq are those of the first such message; what the kinds are stands in docs/reference/weirds.md.
+    ts and seq are those of the first such message; what the kinds are stands in docs/reference/weirds.md. When there is more of
+    it in a second than is kept apart, the rest is summed up by direction and kind, as peer -1 and type `*other*`.
     """
 
     level = Level.LIGHT
