@@ -7,13 +7,16 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from peerwatch.app import live
 from peerwatch.app.config import Config, NodeConfig, RetentionConfig
 from peerwatch.app.live import HEAD_BYTES, LEAST_BYTES, Task, capture_limits, retention, say_at_once, wanted, watch, within_reach
+from peerwatch.schema.table import Level
 from peerwatch.sources.usdt.discover import Wanted
 from peerwatch.sources.usdt.link import Link, pair
 from peerwatch.sources.usdt.privileges import Account
@@ -149,6 +152,20 @@ def test_an_archive_below_a_closed_folder(tmp_path: Path) -> None:
     assert live._can_write(NOBODY, Path("/tmp"))  # noqa: S108 - as above
     assert not live._can_write(NOBODY, archive)
     assert not live._can_write(NOBODY, Path("/etc"))
+
+
+@pytest.mark.parametrize(
+    ("level", "tables"), [(Level.LIGHT, set()), (Level.STANDARD, {"message"}), (Level.FULL, {"message", "payload"})]
+)
+def test_the_configuration_says_how_much_is_recorded(tmp_path: Path, level: Level, tables: set[str]) -> None:
+    """Roll-ups always; rows of messages and payloads from their level on."""
+    task = captured(tmp_path)
+    task = replace(task, config=msgspec.structs.replace(task.config, record=level))
+    assert watch(task, None) == 0
+    query = Query(task.archive)
+    assert {name for name in ("message", "payload") if query.table(f"SELECT 1 FROM {name} LIMIT 1").num_rows} == tables
+    messages = json.loads((CAPTURE / "expected.json").read_text())["messages"]
+    assert query.table("SELECT sum(messages)::INT n FROM rate WHERE width = 3600").to_pylist() == [{"n": messages}]
 
 
 def test_how_long_is_kept_follows_from_the_configuration() -> None:
