@@ -17,7 +17,7 @@ _UNITS = {"s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "d": 86400 * SECOND
 _AGO = re.compile(r"([0-9]{1,6})([smhd])")
 _PEER = re.compile(r"[0-9]{1,18}")
 _ADDRESS = re.compile(r"(?=.*[.:])[0-9A-Za-z.:%\[\]_-]{1,128}")
-_TYPE = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,48}")  # 12 bytes, each at most four characters; a comma parts two types
+_TYPE = re.compile(r"[\x20-\x2b\x2d-\x7e]{1,48}")  # 12 bytes, each at most four characters; a comma parts two types
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = (1 << 63) - 1
 

@@ -76,6 +76,14 @@ class Messages:
         (row,) = self._query.table("SELECT min(ts) AS first, max(ts) AS last FROM message").to_pylist()
         return None if row["first"] is None else Span(row["first"], row["last"])
 
+    def counted(self) -> bool:
+        """Whether messages were rolled up, whether their rows are there or not.
+
+        Raises:
+            QueryError, ArchiveError: as Query.table.
+        """
+        return bool(self._query.table("SELECT 1 FROM rate LIMIT 1").num_rows)
+
     def history(self, last: int | None) -> Iterator[list[Dissected]]:
         """The last so many messages, or all, oldest first.
 

@@ -200,6 +200,8 @@ def _ending() -> Iterator[Callable[[float], bool]]:
 def _nothing(archive: Path, messages: Messages, wanted: Filter) -> str:
     """Why nothing was shown, and what to do about it."""
     span = messages.span()
+    if span is None and messages.counted():
+        return f"{archive} is recorded at level light, which keeps no message for longer than minutes; see `peerwatch tables`"
     if span is None:
         return (
             f"no message is recorded in {archive}; `peerwatch run` records those of this machine's nodes, "

@@ -121,11 +121,15 @@ def _column(values: pa.Array) -> pa.Array:
 
 
 def _text(value: Any) -> str | None:
+    if isinstance(value, str):
+        return _cell(value)
     return None if value is None else value.hex() if isinstance(value, bytes) else _json_text(value)
 
 
 def _needs_text(kind: pa.DataType) -> bool:
-    """Whether CSV has no form for values of a type."""
+    """Whether CSV has no form for values of a type, or none that is harmless on a terminal."""
+    if sys.stdout.isatty() and pa.types.is_string(kind):
+        return True
     return bool(pa.types.is_nested(kind) or pa.types.is_interval(kind) or _is_bytes(kind))
 
 

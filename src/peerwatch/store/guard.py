@@ -7,6 +7,7 @@ says so in a line that helps.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -61,6 +62,9 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
 
 
 def first_line(error: Exception) -> str:
-    """What DuckDB says, in one bounded line."""
+    """What DuckDB says, in one bounded line; of a damaged file what to do about it, too."""
     text = str(error).strip().split("\n\n")[0].split("\nLINE ")[0]
-    return " ".join(text.split())[:_FIRST_LINE_MAX]
+    line = " ".join(text.split())
+    if line.startswith("Invalid Input Error") and (damaged := re.search(r"""['"](/[^'"]+\.parquet)['"]""", line)):
+        return f"{damaged[1]} cannot be read ({line.split(':')[0]}); move it out of the archive"
+    return line[:_FIRST_LINE_MAX]

@@ -10,8 +10,10 @@ from datetime import date
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from peerwatch.schema.batch import SECOND
 from peerwatch.schema.registry import all_tables
 from peerwatch.schema.table import Level
 from peerwatch.schema.tables.rate import Rate
@@ -24,11 +26,20 @@ from peerwatch.store.retention import Kept, Retention, Weighed, plan
 _FILE = re.compile(rf"[a-z_]+/date=[^/]+/node=[^/]+/({ROLLUP}/)?[^/]+\.parquet")
 
 
+LONG_READ_NS = 600 * SECOND
+"""Who reads what was removed for longer than this is named as the reason why the archive does not get smaller."""
+
+
 class Removal:
-    """Applies retention to an archive, again and again."""
+    """Applies retention to an archive, again and again.
+
+    Attributes:
+        failure: why not all could be removed, in one line; None when all was that is due.
+    """
 
     def __init__(self, root: Path, retention: Retention) -> None:
         """Remove nothing yet."""
+        self.failure: str | None = None
         self._root = root
         self._retention = retention
         self._day: date | None = None
@@ -42,12 +53,17 @@ class Removal:
         Raises:
             ArchiveError, OSError: the archive cannot be read or written.
         """
+        self.failure = None
         self._delete()
         total = 0 if self._retention.bytes is None else _weight(self._root) - self._weight_going()
         if total > (self._retention.bytes or 0) or self._unsaid or today != self._day:
             self._condemn(plan(list(self._weighed()), total, self._retention, today))
             self._day = today
             self._delete()
+        if waiting := [path for path, since in self._since.items() if readers.now() - since > LONG_READ_NS]:
+            self.failure = (
+                f"{len(waiting)} files were removed, but somebody who began long ago is still reading the archive; end that"
+            )
 
     def _weight_going(self) -> int:
         return sum(path.stat().st_size for name in self._since if (path := self._root / name).exists())
@@ -73,7 +89,11 @@ class Removal:
         if file.table != Rate.name or file.rollup:
             return Kept.LONG
         if file.path not in self._mixed:
-            self._mixed[file.path] = _has_rollups(file.path)
+            try:
+                self._mixed[file.path] = _has_rollups(file.path)
+            except (OSError, ValueError, AttributeError, pa.ArrowException) as error:
+                self.failure = f"{file.path} cannot be read ({error}); move it out of the archive"
+                return Kept.SECONDS  # what cannot be read is not worth more than what can
         return Kept.LONG if self._mixed[file.path] else Kept.SECONDS
 
     def _condemn(self, doomed: list[Weighed]) -> None:

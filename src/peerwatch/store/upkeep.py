@@ -76,6 +76,8 @@ class Upkeep:
         try:
             if self._removal:
                 self._removal.apply(datetime.now(UTC).date())
+                if self._removal.failure:
+                    failures.append(f"cannot remove all old rows: {self._removal.failure}")
         except _ERRORS as error:
             failures.append(f"cannot remove old rows: {error}")
         yield

@@ -88,6 +88,10 @@ class _Stream:
         """Take back what lies behind `length`."""
         os.ftruncate(self._handle, length)
 
+    def sync(self) -> None:
+        """Have it reach the disk."""
+        os.fdatasync(self._handle)
+
     def close(self) -> None:
         """Leave the file as it is; an end-of-stream mark is not needed to read it."""
         os.close(self._handle)
@@ -217,6 +221,19 @@ class Segment:
         for stream in self._streams.values():
             stream.close()
         self._streams.clear()
+
+    def sync(self) -> None:
+        """Have everything committed reach the disk.
+
+        Raises:
+            NotRecordingError: it cannot.
+        """
+        try:
+            for stream in self._streams.values():
+                stream.sync()
+            os.fdatasync(self._journal)
+        except OSError as error:
+            raise not_recording(error) from error
 
     def close(self) -> None:
         """Close the files; everything committed stays."""

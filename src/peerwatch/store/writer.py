@@ -131,7 +131,11 @@ class Writer:
             raise ValueError(f"a batch for {name} has rows of other nodes than {self.identity.node}")
 
     def _rotate(self) -> None:
-        """Begin a new segment, and only then hand over the present one: the newest always holds the position."""
+        """Begin a new segment, and only then hand over the present one: the newest always holds the position.
+
+        What the position counts as recorded reaches the disk before the position does.
+        """
+        self._segment.sync()
         first, position, counters = resume(self._header, self._segment.last)
         header = self._new_header(first, position, counters)
         segment = Segment.create(self._root, header)

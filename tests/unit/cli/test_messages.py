@@ -117,7 +117,6 @@ def test_filters(peerwatch: Command, archive: Path, options: list[str], expected
     ("options", "complaint"),
     [
         (["--peer", "a'b"], "is neither the id of a peer nor an address"),
-        (["--type", "in v"], "cannot be a message type"),
         (["--type", ""], "cannot be a message type"),
         (["--error", "none"], "'none' is no error; there are truncated,"),
         (["--since", "yesterday"], "'yesterday' is no time; use one in UTC"),
@@ -239,3 +238,12 @@ def test_colours_on_a_terminal(archive: Path) -> None:
     os.close(master)
     assert "\x1b[1;31m  error: truncated\x1b[0m" in shown
     assert shown.count("\n") == 1
+
+
+def test_an_archive_that_keeps_no_messages(peerwatch: Command, tmp_path: Path) -> None:
+    """At level light there is nothing to show, and that is the reason given."""
+    config = tmp_path / "light.toml"
+    config.write_text('record = "light"')
+    capture = Path(__file__).parents[2] / "data/captures/ping-node0"
+    assert peerwatch("replay", capture, "--archive", tmp_path / "a", "--config", config, "--quiet").status == 0
+    assert "recorded at level light" in peerwatch("messages", "--archive", tmp_path / "a").out

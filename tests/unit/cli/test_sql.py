@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.unit.cli.conftest import Command
+
+PEERWATCH = Path(sys.executable).with_name("peerwatch")
 
 KINDS = """
 SELECT 1 AS whole, 1.5 AS part, sum(x) AS total, 'te"xt' AS text, '\\x01'::BLOB AS bytes, [1, 2] AS list, {'a': 1.5} AS struct,
@@ -42,6 +47,16 @@ def test_csv(peerwatch: Command, empty: Path) -> None:
         "whole": "1", "part": "1.5", "total": str(2 * 9223372036854775807), "text": 'te"xt', "bytes": "01", "list": "[1, 2]",
         "struct": '{"a": 1.5}', "yes": "true", "nothing": "", "nan": "nan", "infinite": "inf", "day": "2026-01-02",
     }  # fmt: skip
+
+
+def test_csv_on_a_terminal_is_escaped(tmp_path: Path, empty: Path) -> None:
+    """A file gets what the query gives; a terminal no control byte that a query made of what peers sent."""
+    script = [PEERWATCH, "sql", "SELECT chr(27) || 'x' AS a", "--archive", empty, "--format", "csv"]
+    plain = subprocess.run(script, capture_output=True, check=True).stdout
+    terminal = subprocess.run(["script", "-qec", shlex.join(map(str, script)), tmp_path / "log"], capture_output=True, check=True)
+    assert b"\x1bx" in plain
+    assert b"\x1b" not in terminal.stdout
+    assert b"\\x1bx" in terminal.stdout
 
 
 def test_parquet(peerwatch: Command, attacked: Path) -> None:

@@ -203,7 +203,7 @@ def test_a_damaged_file_is_one_line(filled: Path) -> None:
     """It names the file."""
     path = next((filled / "message").rglob("*.parquet"))
     path.write_bytes(b"PAR1" + b"\0" * 100)
-    with pytest.raises(QueryError, match=path.name) as caught:
+    with pytest.raises(QueryError, match=rf"{path.name} cannot be read .*; move it out of the archive") as caught:
         Query(filled).table("SELECT * FROM message")
     assert "\n" not in str(caught.value)
 

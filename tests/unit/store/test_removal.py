@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from peerwatch.schema.table import Identity
-from peerwatch.store import layout
+from peerwatch.store import layout, readers
 from peerwatch.store.errors import ArchiveError
 from peerwatch.store.history import History
 from peerwatch.store.layout import DAY
 from peerwatch.store.query import Query
 from peerwatch.store.readers import Hold
-from peerwatch.store.removal import Removal
+from peerwatch.store.removal import LONG_READ_NS, Removal
 from peerwatch.store.retention import Retention
 from peerwatch.store.seal import seal
 from tests.unit.store.conftest import WHO, Steps, files, sealed, segment, tables
@@ -71,6 +71,36 @@ def test_nothing_unsealed_goes(root: Path) -> None:
     assert [f.first for f in files(root, "message")] == [0]
     assert len(there) > 1
     assert Query(root).table("SELECT count(*)::INT AS n FROM message")["n"].to_pylist() == [20]
+
+
+def test_a_damaged_file_is_named_and_goes_like_any_other(days: Path) -> None:
+    """It does not keep retention from its work: by size, seconds go before roll-ups, what can be read of them or not."""
+    beside = files(days, "rate")[0].path
+    damaged = beside.parent.parent / beside.name
+    damaged.write_bytes(b"PAR1garbage")
+    removal = Removal(days, Retention(rows_days=0))
+    removal.apply(TODAY)
+    assert removal.failure is not None
+    assert str(damaged) in removal.failure
+    assert "\n" not in removal.failure
+    assert dates(days, "message") == ["2023-11-16"]
+    Removal(days, Retention(bytes=0)).apply(TODAY)
+    assert not damaged.exists()
+
+
+def test_who_reads_for_long_is_named(days: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The archive does not get smaller as long as somebody reads what was removed, and that is said after some minutes."""
+    hold, now = Hold(days), readers.now()
+    removal = Removal(days, Retention(rows_days=0))
+    removal.apply(TODAY)
+    assert removal.failure is None
+    monkeypatch.setattr(readers, "now", lambda: now + LONG_READ_NS + 10**9)
+    removal.apply(TODAY)
+    assert removal.failure is not None
+    assert "still reading" in removal.failure
+    hold.release()
+    removal.apply(TODAY)
+    assert removal.failure is None
 
 
 def test_a_reader_keeps_what_it_began_with(days: Path) -> None:

@@ -18,7 +18,9 @@ from peerwatch.store import layout, snapshot
 from peerwatch.store.archive import Archive
 from peerwatch.store.query import Query
 from peerwatch.store.sealer import Sealer
+from peerwatch.store.wal import Segment
 from peerwatch.store.writer import Limits, Writer
+from tests.unit.store.conftest import WHO, tables
 
 HERE = Path(__file__).parent
 KILLS = 20
@@ -249,3 +251,31 @@ def test_a_full_disk_keeps_everything_recorded_before(tmp_path: Path) -> None:
     done = subprocess.run(program, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[-1]) > 50_000
+
+
+def test_rows_reach_the_disk_before_the_position_that_counts_on_them(
+    root: Path, sealer: Sealer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new segment begins with a position; whatever it says was recorded before is synced before it is."""
+    order: list[str] = []
+    plain = os.fdatasync
+
+    def noted(handle: int) -> None:
+        order.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+        plain(handle)
+
+    monkeypatch.setattr(os, "fdatasync", noted)
+    create = Segment.create
+
+    def created(*arguments: object) -> Segment:
+        order.append("new segment")
+        return create(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Segment, "create", created)
+    writer = Writer(root, WHO, sealer, Limits(size_bytes=1))
+    order.clear()
+    for number in range(2):
+        writer.append(tables(number * 10, 10), {"at": number})
+    assert sorted(order[:-1]) == ["journal.jsonl", "message.arrows", "ping.arrows"]
+    assert order[-1] == "new segment"
+    writer.close()
