@@ -12,6 +12,7 @@ from peerwatch.app import pipeline
 from peerwatch.app.recorder import Recorder
 from peerwatch.app.state import Snapshots
 from peerwatch.detect.runner import Runner
+from peerwatch.peers.connections import Connections
 from peerwatch.sources.usdt.ring import Ring
 from peerwatch.sources.usdt.source import UsdtSource
 
@@ -19,6 +20,7 @@ _STEPS: tuple[tuple[Any, str, str], ...] = (
     (Ring, "read", "read the ring"),
     (UsdtSource, "read", "take records apart"),
     (pipeline, "dissect", "dissect"),
+    (Connections, "feed", "follow connections"),
     (Runner, "feed", "detect"),
     (pipeline, "rates", "roll up"),
     (Recorder, "add", "write ahead"),

@@ -16,11 +16,12 @@ WRONG = "SELECT type, error FROM message WHERE error IS NOT NULL ORDER BY seq"
 MALFORMED = {
     "addr_relay-node0": [("addr", "over_limit")],
     "addrv2_relay-node0": [("addrv2", "over_limit")],
+    "compactblocks-node0": [("cmpctblock", "index_overflow")],
     "filter-node0": [("filterload", "over_limit"), ("filterload", "over_limit"), ("filteradd", "over_limit")],
     "ping-node0": [("pong", "truncated")],
 }
-"""What the scenarios sent wrongly on purpose: lists of 1010 addresses, a filter too long, one of too many functions, an element
-too long, and a pong without its nonce."""
+"""What the scenarios sent wrongly on purpose: lists of 1010 addresses, an index beyond its block, a filter too long, one of too
+many functions, an element too long, and a pong without its nonce."""
 
 
 def test_there_are_captures() -> None:

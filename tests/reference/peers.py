@@ -54,7 +54,7 @@ class Conn:
     inbound: bool | None = None
     conn_type: str | None = None
     opened: int | None = None
-    met: tuple[int, str] | None = None
+    met: tuple[int, str, bool] | None = None
     version_ts: int | None = None
     whole: bool = False
     tracked: bool = False
@@ -77,7 +77,6 @@ class Peers:
         self.announced: set[tuple[int, int]] = set()
         self.weird: dict[tuple[Any, ...], Row] = {}
         self.relay: dict[tuple[int, bool], Counter[str]] = {}
-        self.relay_seq: dict[tuple[int, bool], int] = {}
         self.now = -1
 
     def event(self, seq: int, ts: int, rows: dict[str, list[Row]]) -> None:
@@ -96,22 +95,25 @@ class Peers:
 
     def flush_weird(self) -> None:
         """The second is over."""
-        self.out["weird"] += sorted(self.weird.values(), key=lambda r: r["seq"])
+        self.out["weird"] += [self.moment() | row for row in sorted(self.weird.values(), key=lambda r: r["first"])]
         self.weird = {}
 
     def flush_relay(self, minute: int) -> None:
         """The minute is over."""
         names = ("announced", "requested", "delivered", "not_found", "unasked", "unanswered", "delay_sum", "delay_max")
         rows = [
-            {"ts": minute, "seq": self.relay_seq[who], "peer": who[0], "inbound": who[1], **{n: c[n] for n in names}}
+            {**self.moment(), "peer": who[0], "inbound": who[1], "minute": minute, **{n: c[n] for n in names}}
             for who, c in self.relay.items()
         ]
-        self.out["relay"] += sorted(rows, key=lambda r: (r["seq"], r["inbound"]))
-        self.relay, self.relay_seq = {}, {}
+        self.out["relay"] += sorted(rows, key=lambda r: (r["peer"], r["inbound"]))
+        self.relay = {}
+
+    def moment(self) -> Row:
+        """Of the present event."""
+        return {"ts": self.ts, "seq": self.seq}
 
     def count(self, peer: int, direction: bool) -> Counter[str]:  # noqa: FBT001 - a column
         """Counters of a connection and direction."""
-        self.relay_seq.setdefault((peer, direction), self.seq)
         return self.relay.setdefault((peer, direction), Counter())
 
     def expire(self) -> None:
@@ -142,18 +144,17 @@ class Peers:
         })  # fmt: skip
 
     def ask(self, kind: str, peer: int, side: bool, key: Any) -> None:  # noqa: FBT001 - a column
-        """A new request supersedes one with the same key."""
-        for w in [w for w in self.waiting if (w.kind, w.peer, w.side, w.key) == (kind, peer, side, key)]:
+        """A new request supersedes one with the same key, but for transactions."""
+        for w in [w for w in self.waiting if (w.kind, w.peer, w.side, w.key) == (kind, peer, side, key) and kind != "tx"]:
             self.end(self.waiting, w, "superseded")
         self.waiting.append(Waiting(kind, key, peer, side, self.now, self.ts, self.seq))
 
     def answer(self, kind: str, peer: int, side: bool, key: Any) -> Waiting | None:  # noqa: FBT001 - a column
         """What an answer answers, for `side` having asked."""
-        for w in self.waiting:
-            if (w.kind, w.peer, w.side, w.key) == (kind, peer, side, key):
-                self.end(self.waiting, w, "answered")
-                return w
-        return None
+        hits = [w for w in self.waiting if (w.kind, w.peer, w.side, w.key) == (kind, peer, side, key)]
+        for w in hits:
+            self.end(self.waiting, w, "answered")
+        return hits[-1] if hits else None
 
     def connection(self, row: Row) -> None:
         """A connection opened or ended."""
@@ -162,7 +163,7 @@ class Peers:
         c.conn_type = row.get("conn_type") or c.conn_type
         if row["event"] == "opened" and c.opened is None:
             c.opened = self.ts
-            c.whole = c.met is None or c.met[1] == "version"
+            c.whole = c.met is None or (c.met[1] == "version" and not (c.inbound is False and c.met[2]))
             c.tracked |= c.whole
         if row["event"] in ("closed", "evicted"):
             for where in (self.waiting, self.wanted):
@@ -193,15 +194,15 @@ class Peers:
         for kind in kinds:
             key = (row["peer"], row["inbound"], row["type"], kind)
             new = dict(zip(("peer", "inbound", "type", "kind"), key, strict=True))
-            new |= {"ts": self.ts, "seq": self.seq, "count": 0, "size": row["size"], "head": None}
+            new |= {"first_ts": self.ts, "first": self.seq, "count": 0, "size": row["size"], "head": None}
             self.weird.setdefault(key, new)["count"] += 1
 
     def message(self, row: Row, rows: dict[str, list[Row]]) -> None:
         """Take one message."""
         c, side, kind = self.conns[row["peer"]], row["inbound"], row["type"]
         if c.met is None:
-            c.met = self.ts, kind
-            c.whole = c.opened is not None
+            c.met = self.ts, kind, side
+            c.whole = c.opened is not None and (c.inbound is not False or (kind == "version" and not side))
             c.tracked = c.whole or kind == "version"
         if kind == "version" and not side and "version" in c.said[False]:
             c.whole = False  # another connection under the same id

@@ -120,6 +120,7 @@ def _explained(message: str, raw: dict[str, Any]) -> str:
         known = {"": Config, "retention": RetentionConfig}.get(place, NodeConfig).__struct_fields__
         return f"unknown key `{unknown[1]}`{where}{_nearest(unknown[1], known)}"
     hint = {"node": "; write [[node]]", "record": f"; use {', '.join(Level)}"}.get(place, "")
+    what = what.replace(" | null", "")  # which TOML does not have
     return f"{what[0].lower()}{what[1:]}{where}{hint}"
 
 

@@ -13,7 +13,7 @@ from peerwatch.alerts.rows import AlertRows
 from peerwatch.app.rollup import rates
 from peerwatch.detect.registry import all_detectors
 from peerwatch.detect.runner import Detected, Runner
-from peerwatch.peers.connections import Connections
+from peerwatch.peers.connections import Connections, Left
 from peerwatch.schema.batch import Batch
 from peerwatch.schema.table import Identity
 from peerwatch.sources._api import Chunk
@@ -43,7 +43,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one chunk: rows of its source, rows of detection, and at the end what is left of each source."""
+    """What became of one chunk: rows of its source, rows of detection, and what is left of sources that have ended."""
 
     rows: Mapping[str, pa.RecordBatch]
     detected: Mapping[str, pa.RecordBatch]
@@ -81,16 +81,20 @@ class Pipeline:
             # When nothing but messages has come, each is the event of its own number.
             alone = len(chunk.message_events) == len(chunk.events)
             event_of |= {name: of if alone else chunk.message_events[of] for name, of in dissection.message_of.items()}
+        left: list[Left] = []
         if not chunk.recorded:
             made, made_of = self.connections.feed(chunk.identity, rows, event_of, chunk.events, chunk.messages)
             rows |= made
             event_of |= made_of
+            left = self.connections.replaced()
+            if chunk.ended:
+                left.append((chunk.identity, self.connections.end(chunk.identity)))
         found = self.runner.feed(Batch(chunk.identity, chunk.watermark, rows, chunk.events, event_of))
         if len(chunk.messages):
             rows["rate"] = rates(chunk.identity, rows["message"])
             if self._bodies:
                 rows |= bodies(chunk.identity, chunk.messages, dissection)
-        return Outcome(rows, self._told(found, self.runner.elapsed))
+        return Outcome(rows, self._told(found, self.runner.elapsed), left)
 
     def finish(self) -> Outcome:
         """The sources have ended: the last second is over."""

@@ -20,7 +20,6 @@ from peerwatch.sources.archive import ArchiveSource
 from peerwatch.sources.capture import CaptureSource
 from peerwatch.sources.pace import Paced
 from peerwatch.sources.simulation.folder import is_simulation
-from peerwatch.sources.simulation.source import SimulationSource
 from peerwatch.store.archive import Archive
 from peerwatch.store.errors import ArchiveError
 from peerwatch.store.history import History
@@ -80,6 +79,8 @@ def open_source(task: Replay) -> Source:
         FolderError, ArchiveError, CaptureError: it is none of the three, or cannot be read.
     """
     if is_simulation(task.source):
+        from peerwatch.sources.simulation.source import SimulationSource  # noqa: PLC0415 - large, and most replays need none of it
+
         return SimulationSource.from_folder(task.source, speed=task.speed)
     source: Source
     if is_archive(task.source):

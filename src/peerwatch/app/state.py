@@ -16,7 +16,6 @@ from typing import Any
 from peerwatch.alerts.incident import NEWEST_FIRST
 from peerwatch.app.pipeline import Pipeline
 from peerwatch.schema.batch import SECOND
-from peerwatch.store.query import Query
 
 FOLDER = "state"
 
@@ -39,6 +38,8 @@ ORDER BY ts
 
 def open_incidents(archive: Path, node: str) -> list[dict[str, Any]]:
     """Newest rows of the incidents of a node that are not resolved. Names of nodes are plain (see config): no quoting needed."""
+    from peerwatch.store.query import Query  # noqa: PLC0415 - DuckDB takes long to import, and a replay does not ask
+
     return [dict(row) for row in Query(archive).table(_OPEN.format(node=node)).to_pylist()]
 
 

@@ -139,6 +139,8 @@ class Watch:
             self._marks[chunk.identity.node] = chunk.watermark
             self.recorder.add(chunk.identity, outcome.rows, chunk.position)
             self._record(pipeline, outcome)
+            for identity, rows in outcome.left:
+                self.recorder.add(identity, rows)
             if chunk.ended:
                 self.recorder.end(chunk.identity)
             if self._observer:

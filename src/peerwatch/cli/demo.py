@@ -1,5 +1,7 @@
 """`peerwatch demo`: see it work."""
 
+# ruff: noqa: PLC0415 - imported when the command runs, so that its help comes at once
+
 from __future__ import annotations
 
 import sys
@@ -8,15 +10,7 @@ from pathlib import Path
 
 import click
 
-from peerwatch.app.demo import Demo, config, hold_s, show
-from peerwatch.app.live import Task
-from peerwatch.app.outlet import Outlet
-from peerwatch.app.view import RateLine
 from peerwatch.cli.main import fail
-from peerwatch.sinks.terminal import Terminal
-from peerwatch.sources.simulation.folder import FolderError
-from peerwatch.sources.usdt.privileges import PrivilegeError
-from peerwatch.store.errors import ArchiveError
 
 VIEW_S = 2.0
 
@@ -37,6 +31,15 @@ def command(*, seconds: float | None, archive: Path | None, scenario: str, seed:
     \b
     Example: peerwatch demo --for 60
     """
+    from peerwatch.app.demo import Demo, config, hold_s, show
+    from peerwatch.app.live import Task
+    from peerwatch.app.outlet import Outlet
+    from peerwatch.app.view import RateLine
+    from peerwatch.sinks.terminal import Terminal
+    from peerwatch.sources.simulation.folder import FolderError
+    from peerwatch.sources.usdt.privileges import PrivilegeError
+    from peerwatch.store.errors import ArchiveError
+
     folder = archive or Path(tempfile.mkdtemp(prefix="peerwatch-"))
     out = Outlet(sys.stdout)
     task = Task(config(), folder, [Terminal(out)], RateLine(out, VIEW_S), seconds, hold_s(seconds), out)

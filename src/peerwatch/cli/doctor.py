@@ -1,5 +1,7 @@
 """`peerwatch doctor`: what works here, what does not, and what to do about it."""
 
+# ruff: noqa: PLC0415 - imported when the command runs, so that its help comes at once
+
 from __future__ import annotations
 
 import json
@@ -10,14 +12,8 @@ from pathlib import Path
 
 import click
 
-from peerwatch.app.config import ConfigError, load
-from peerwatch.app.live import wanted
 from peerwatch.cli import options
 from peerwatch.cli.main import FAILED, fail
-from peerwatch.sources.usdt.diagnose import State, diagnose
-from peerwatch.sources.usdt.privileges import PrivilegeError, watcher_account
-
-_MARKS = {State.OK: ("ok", "green"), State.WARNING: ("note", "yellow"), State.FAILED: ("no", "red")}
 
 
 @click.command("doctor")
@@ -31,6 +27,12 @@ def command(*, config: Path | None, as_json: bool) -> None:
     \b
     Example: peerwatch doctor --config /etc/peerwatch.toml
     """
+    from peerwatch.app.config import ConfigError, load
+    from peerwatch.app.live import wanted
+    from peerwatch.sources.usdt.diagnose import State, diagnose
+    from peerwatch.sources.usdt.privileges import PrivilegeError, watcher_account
+
+    marks = {State.OK: ("ok", "green"), State.WARNING: ("note", "yellow"), State.FAILED: ("no", "red")}
     try:
         settings = load(config)
         account = watcher_account(settings.user, Path(settings.archive), os.environ)
@@ -41,7 +43,7 @@ def command(*, config: Path | None, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(asdict(fact)))
             continue
-        mark, colour = _MARKS[fact.state]
+        mark, colour = marks[fact.state]
         click.echo(f"{click.style(f'{mark:>4}', fg=colour)}  {fact.name}: {fact.found}")
         if fact.advice:
             click.echo(f"      {fact.advice}")

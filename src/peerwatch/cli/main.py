@@ -77,6 +77,7 @@ def main() -> None:
 
     Click ends quietly when nobody reads what is printed any more, with status 1.
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy comes in: nothing here multiplies matrices
     try:
         root(prog_name="peerwatch")
     except OSError as error:

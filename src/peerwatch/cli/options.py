@@ -10,10 +10,13 @@ import click
 
 _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+DEFAULT_ARCHIVE = Path("/var/lib/peerwatch")
+"""Where history is recorded; the same as DEFAULT_ARCHIVE of `app.config`, which takes long to import."""
+
 archive: _Decorator = click.option(
     "--archive",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("/var/lib/peerwatch"),
+    default=DEFAULT_ARCHIVE,
     show_default=True,
     help="Folder of the recorded history.",
 )

@@ -1,5 +1,7 @@
 """`peerwatch replay`: history through the detectors."""
 
+# ruff: noqa: PLC0415 - imported when the command runs, so that its help comes at once
+
 from __future__ import annotations
 
 import math
@@ -8,16 +10,8 @@ from pathlib import Path
 
 import click
 
-from peerwatch.app.config import ConfigError, load
-from peerwatch.app.outlet import Outlet
-from peerwatch.app.replay import Replay, replay, unseen
-from peerwatch.app.view import RateLine
 from peerwatch.cli import options
 from peerwatch.cli.main import fail
-from peerwatch.sinks.terminal import Terminal
-from peerwatch.sources.capture import CaptureError
-from peerwatch.sources.simulation.folder import FolderError
-from peerwatch.store.errors import ArchiveError
 
 VIEW_S = 2.0
 """A replay that takes longer than this says how far it is."""
@@ -44,7 +38,11 @@ class Speed(click.ParamType[float | None]):
 @click.command("replay")
 @click.argument("source", type=click.Path(path_type=Path))
 @options.archive
-@options.config
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Configuration file (TOML), of which `record` and `[detect]` apply here.",
+)
 @click.option("--speed", type=Speed(), default="max", show_default=True, help="Seconds of history a second, or max.")
 @click.option("--node", default="replay", show_default=True, help="Name for the node of a capture, which has none.")
 @click.option("--quiet", is_flag=True, help="Print nothing but the number of rows.")
@@ -58,6 +56,15 @@ def command(*, source: Path, archive: Path, config: Path | None, speed: float | 
       peerwatch replay ~/.bitcoin/message_capture --archive /tmp/history
       peerwatch replay /var/lib/peerwatch --archive /tmp/again
     """
+    from peerwatch.app.config import ConfigError, load
+    from peerwatch.app.outlet import Outlet
+    from peerwatch.app.replay import Replay, replay, unseen
+    from peerwatch.app.view import RateLine
+    from peerwatch.sinks.terminal import Terminal
+    from peerwatch.sources.capture import CaptureError
+    from peerwatch.sources.simulation.folder import FolderError
+    from peerwatch.store.errors import ArchiveError
+
     try:
         settings = load(config)
         task = Replay(source, archive, speed, node, settings.detect, settings.record)

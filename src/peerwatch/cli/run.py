@@ -1,22 +1,21 @@
 """`peerwatch run`: watch the nodes of this machine."""
 
+# ruff: noqa: PLC0415 - imported when the command runs, so that its help comes at once
+
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from peerwatch.app.config import DEFAULT_ARCHIVE, Config, ConfigError, load
-from peerwatch.app.live import Task, trace, wanted, watch
-from peerwatch.app.outlet import Outlet
-from peerwatch.app.view import RateLine
 from peerwatch.cli import options
 from peerwatch.cli.main import fail
-from peerwatch.sinks.terminal import Terminal
-from peerwatch.sources.usdt.kernel import Kernel, KernelError
-from peerwatch.sources.usdt.privileges import PrivilegeError
-from peerwatch.store.errors import ArchiveError
+
+if TYPE_CHECKING:
+    from peerwatch.app.config import Config
+    from peerwatch.app.live import Task
 
 VIEW_S = 10.0
 
@@ -24,7 +23,7 @@ VIEW_S = 10.0
 @click.command("run")
 @options.config
 @click.option(
-    "--archive", type=click.Path(path_type=Path, file_okay=False), help=f"Where to record.  [default: {DEFAULT_ARCHIVE}]"
+    "--archive", type=click.Path(path_type=Path, file_okay=False), help=f"Where to record.  [default: {options.DEFAULT_ARCHIVE}]"
 )
 @click.option("--for", "seconds", type=click.FloatRange(min=1), help="Stop after so many seconds.")
 @click.option("--quiet", is_flag=True, help="Print incidents only.")
@@ -39,6 +38,15 @@ def command(*, config: Path | None, archive: Path | None, seconds: float | None,
       peerwatch run
       peerwatch run --config /etc/peerwatch.toml --archive /srv/peerwatch
     """
+    from peerwatch.app.config import ConfigError, load
+    from peerwatch.app.live import Task
+    from peerwatch.app.outlet import Outlet
+    from peerwatch.app.view import RateLine
+    from peerwatch.sinks.terminal import Terminal
+    from peerwatch.sources.usdt.kernel import KernelError
+    from peerwatch.sources.usdt.privileges import PrivilegeError
+    from peerwatch.store.errors import ArchiveError
+
     try:
         settings = load(config)
         out = Outlet(sys.stdout)
@@ -50,6 +58,9 @@ def command(*, config: Path | None, archive: Path | None, seconds: float | None,
 
 
 def _run(settings: Config, task: Task) -> int:
+    from peerwatch.app.live import trace, wanted, watch
+    from peerwatch.sources.usdt.kernel import Kernel, KernelError
+
     captures = [n.name for n in settings.node if n.capture]
     nodes = wanted(settings.node)
     if captures and not nodes:

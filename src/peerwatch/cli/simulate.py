@@ -1,5 +1,7 @@
 """`peerwatch simulate`: scenarios of simulated traffic, with the truth about them."""
 
+# ruff: noqa: PLC0415 - imported when the command runs, so that its help comes at once
+
 from __future__ import annotations
 
 import inspect
@@ -13,10 +15,6 @@ import click
 
 from peerwatch.cli import options
 from peerwatch.cli.main import fail
-from peerwatch.schema.batch import SECOND
-from peerwatch.sources.simulation.folder import FolderError, stream_play, write_simulation
-from peerwatch.sources.simulation.scenarios.catalogue import all_scenarios
-from peerwatch.sources.simulation.simulation import Plan, Simulation
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 """When simulations begin unless told otherwise; fixed, so that the same command gives the same bytes."""
@@ -45,6 +43,10 @@ def command(  # noqa: PLR0913 - options
     \b
     Example: peerwatch simulate addr-flood-2021 --out /tmp/flood --seed 7 --set peers=3
     """
+    from peerwatch.schema.batch import SECOND
+    from peerwatch.sources.simulation.folder import FolderError, stream_play, write_simulation
+    from peerwatch.sources.simulation.simulation import Plan, Simulation
+
     if scenario is None:
         _list(as_json=as_json)
         return
@@ -79,6 +81,8 @@ def _setting(text: str) -> tuple[str, float]:
 
 
 def _list(*, as_json: bool) -> None:
+    from peerwatch.sources.simulation.scenarios.catalogue import all_scenarios
+
     for name, scenario in all_scenarios().items():
         if as_json:
             known = [{"name": n, "default": o.default, "unit": o.unit, "doc": o.doc} for n, o in scenario.options.items()]

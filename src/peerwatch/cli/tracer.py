@@ -1,5 +1,7 @@
 """`peerwatch tracer`: the privileged half alone."""
 
+# ruff: noqa: PLC0415 - imported when the command runs, so that its help comes at once
+
 from __future__ import annotations
 
 import sys
@@ -8,15 +10,8 @@ from pathlib import Path
 
 import click
 
-from peerwatch.app.config import ConfigError, load
-from peerwatch.app.live import wanted
 from peerwatch.cli import options
 from peerwatch.cli.main import fail
-from peerwatch.sources.usdt.kernel import Kernel, KernelError
-from peerwatch.sources.usdt.link import LinkError
-from peerwatch.sources.usdt.privileges import PrivilegeError, group_id
-from peerwatch.sources.usdt.supervise import serve
-from peerwatch.sources.usdt.tracer import Tracer
 
 
 @click.command("tracer")
@@ -29,6 +24,14 @@ def command(*, config: Path | None, socket: Path, group: str | None) -> None:
     \b
     Example: peerwatch tracer --socket /run/peerwatch/tracer.sock --group peerwatch
     """
+    from peerwatch.app.config import ConfigError, load
+    from peerwatch.app.live import wanted
+    from peerwatch.sources.usdt.kernel import Kernel, KernelError
+    from peerwatch.sources.usdt.link import LinkError
+    from peerwatch.sources.usdt.privileges import PrivilegeError, group_id
+    from peerwatch.sources.usdt.supervise import serve
+    from peerwatch.sources.usdt.tracer import Tracer
+
     try:
         settings = load(config)
         kernel = Kernel.load(ring_bytes=settings.ring_mib << 20)

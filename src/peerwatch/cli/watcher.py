@@ -1,5 +1,7 @@
 """`peerwatch watcher`: the unprivileged half alone."""
 
+# ruff: noqa: PLC0415 - imported when the command runs, so that its help comes at once
+
 from __future__ import annotations
 
 import os
@@ -8,17 +10,8 @@ from pathlib import Path
 
 import click
 
-from peerwatch.app import live
-from peerwatch.app.config import ConfigError, load
-from peerwatch.app.outlet import Outlet
-from peerwatch.app.preload import preload
-from peerwatch.app.view import RateLine
 from peerwatch.cli import options
 from peerwatch.cli.main import fail
-from peerwatch.sinks.terminal import Terminal
-from peerwatch.sources.usdt.link import LinkError
-from peerwatch.sources.usdt.privileges import PrivilegeError, hand_over, watcher_account
-from peerwatch.sources.usdt.supervise import watch
 
 VIEW_S = 60.0
 
@@ -33,6 +26,16 @@ def command(*, config: Path | None, socket: Path, archive: Path | None) -> None:
     \b
     Example: peerwatch watcher --socket /run/peerwatch/tracer.sock
     """
+    from peerwatch.app import live
+    from peerwatch.app.config import ConfigError, load
+    from peerwatch.app.outlet import Outlet
+    from peerwatch.app.preload import preload
+    from peerwatch.app.view import RateLine
+    from peerwatch.sinks.terminal import Terminal
+    from peerwatch.sources.usdt.link import LinkError
+    from peerwatch.sources.usdt.privileges import PrivilegeError, hand_over, watcher_account
+    from peerwatch.sources.usdt.supervise import watch
+
     try:
         settings = load(config)
         folder = archive or Path(settings.archive)

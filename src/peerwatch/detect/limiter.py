@@ -93,14 +93,14 @@ class Limiter:
         peers.column("reopened", np.bool_, merge=Merge.MAX)
         peers.column("ending", np.bool_, merge=Merge.MAX)
         peers.column("session", np.int64, merge=Merge.MAX)
-        self._touched = False
-        """Whether rows came since the last second was settled."""
+        self.touched = False
+        """Whether rows came since the last second was settled; if not, there is nothing to settle and to end."""
         self._process = Processes()
         self._restarted = False
 
     def update(self, rows: Mapping[str, Rows]) -> Offer | None:
         """Take rows of the present second; returns the address messages among them."""
-        self._touched = True
+        self.touched = True
         if (nodes := rows.get("node")) is not None:
             self._restarted |= any(self._process.update(nodes))
         if (connections := rows.get("connection")) is not None:
@@ -115,8 +115,10 @@ class Limiter:
 
     def settle(self, second: int) -> Spent:
         """Spend the tokens of the second that is over. Call `end` when done with what it returns."""
+        if not self.touched:
+            return Spent(_NOBODY, _NOBODY, _NOBODY)
         peers = self.peers
-        slots = peers.slots() if self._touched else _NOBODY
+        slots = peers.slots()
         fresh = slots[peers["fresh"][slots]]
         if len(fresh):
             self._begin(fresh, second)
@@ -133,9 +135,9 @@ class Limiter:
 
     def end(self, second: int) -> None:
         """Forget connections that ended in this second, and begin anew those that were opened again."""
-        if not self._touched:
+        if not self.touched:
             return
-        self._touched = False
+        self.touched = False
         peers = self.peers
         slots = peers.slots()
         reopened = peers["reopened"][slots]
@@ -263,6 +265,6 @@ class Limiter:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state()`."""
         self.peers.restore(state["peers"])
-        self._touched = True
+        self.touched = True
         self._process.restore(state["process"])
         self._restarted = bool(state["restarted"])

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -236,7 +237,7 @@ class Runner:
         self._sight = Sight()
         for running in self.running.values():
             running.failed_in = None
-            self._run(running, lambda r=running: _start_over(r, now - second), second, found)  # type: ignore[misc]
+            self._run(running, partial(_start_over, running), now - second, second, found)
 
     def _pass_to(self, second: int, found: list[Detected]) -> None:
         """Let the clock reach `second`: tick what is over by then."""
@@ -264,20 +265,22 @@ class Runner:
             reads = running.detector.reads
             given = {t.name: rows[t.name] for t in reads if t.name in rows and t.name not in running.withheld}
             if given:
-                self._run(running, lambda d=running.detector, g=given: d.update(g), second, found)  # type: ignore[misc]
+                self._run(running, running.detector.update, given, second, found)
 
     def _tick(self, second: int, found: list[Detected]) -> None:
         for running in self.running.values():
-            self._run(running, lambda d=running.detector: d.tick(second), second, found)  # type: ignore[misc]
+            self._run(running, running.detector.tick, second, second, found)
 
-    def _run(self, running: Running, step: Callable[[], Iterable[Finding]], second: int, found: list[Detected]) -> None:
+    def _run(
+        self, running: Running, step: Callable[[Any], Iterable[Finding]], given: object, second: int, found: list[Detected]
+    ) -> None:
         """One step of one detector: measured, and kept from harming others."""
         if running.disabled:
             return
         started = self._clock()
         try:
-            findings: Sequence[Finding] = list(step())
-            kinds = [running.kinds[f.kind] for f in findings]
+            findings: Sequence[Finding] = list(step(given))
+            kinds = [running.kinds[f.kind] for f in findings] if findings else []
         except Exception as error:  # noqa: BLE001 - whatever a detector raises, the others must go on
             if running.failed_in != second:
                 running.failed_in = second
@@ -286,6 +289,8 @@ class Runner:
             return
         finally:
             running.cost_ns += self._clock() - started
+        if not findings:
+            return
         running.findings += len(findings)
         found.extend(self._detected(second, running.detector.name, k, f) for k, f in zip(kinds, findings, strict=True))
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from peerwatch.peers.exchanges import KIND, LIMIT, tell
-from peerwatch.peers.inventories import BLOCKS, GETDATA, WITNESS, Entries
+from peerwatch.peers.inventories import BLOCKS, GETDATA, WITNESS, Lists
 from peerwatch.peers.requests import Ended, Requests, Why
 from peerwatch.peers.roster import Roster
 from peerwatch.peers.states import FAR, TYPE, UNKNOWN
@@ -65,9 +65,9 @@ class Blocks:
         self._ended: list[tuple[_Wanted, tuple[int, int], Why, int]] = []
         self.forgotten = 0
 
-    def take(self, stretch: Stretch, messages: Messages, entries: Entries, ends: Mapping[int, int]) -> None:
+    def take(self, stretch: Stretch, messages: Messages, lists: Lists, ends: Mapping[int, int]) -> None:
         """Take what a stretch says of blocks, and the connections that ended in it (peer to ordinal); `tell` gives the rows."""
-        steps = self._listed(entries)
+        steps = self._listed(lists)
         if steps or self._wanted:
             steps += self._sent_blocks(messages)
             steps += [(at, 0, peer, side, _CLOSED, 0, 0) for peer, at in ends.items() for side in (0, 1)]
@@ -84,16 +84,18 @@ class Blocks:
                 self._answer(who, ordinal, _ANSWERS[kind] if what == _FOUND else BLOCKS, item)
         self._expire(stretch, stretch.end)
 
-    def _listed(self, entries: Entries) -> list[_Step]:
+    def _listed(self, lists: Lists) -> list[_Step]:
         """Blocks asked for, and said not to be there."""
-        others = entries.others
-        lists = entries.list(others)
-        some = others[(lists >= GETDATA) & np.isin(entries.kind[others] & ~np.uint32(WITNESS), BLOCKS)]
-        peers, asks = self._roster.conn["key"][entries.slot(some)], entries.list(some) == GETDATA
-        side = np.where(asks, entries.side(some), 1 - entries.side(some))
+        others = lists.others
+        if not len(others):
+            return []
+        some = others[(lists.list[lists.of(others)] >= GETDATA) & np.isin(lists.kind[others] & ~np.uint32(WITNESS), BLOCKS)]
+        of = lists.of(some)
+        peers, asks, side = self._roster.conn["key"][lists.slot[of]], lists.list[of] == GETDATA, lists.side[of]
+        side = np.where(asks, side, 1 - side)
         columns = (
-            entries.ordinal[some], some, peers, side, np.where(asks, _ASK, _NOT_FOUND),
-            entries.kind[some] & ~np.uint32(WITNESS), entries.item[some],
+            lists.ordinal[of], some, peers, side, np.where(asks, _ASK, _NOT_FOUND), lists.kind[some] & ~np.uint32(WITNESS),
+            lists.item[some],
         )  # fmt: skip
         return list(zip(*(c.tolist() for c in columns), strict=True))
 

@@ -21,15 +21,14 @@ from peerwatch.peers.blocks import Blocks
 from peerwatch.peers.clock import Clock
 from peerwatch.peers.exchanges import Exchanges
 from peerwatch.peers.handshake import Handshakes
-from peerwatch.peers.inventories import Entries
+from peerwatch.peers.inventories import Lists
 from peerwatch.peers.relay import MINUTE, Relay
 from peerwatch.peers.roster import SEEN_LOST, Roster
-from peerwatch.peers.stretch import Arrivals, Messages, Output, Stretch, type_codes
+from peerwatch.peers.stretch import Arrivals, Messages, Moments, Output, Stretch, type_codes
 from peerwatch.peers.values import OwnNonces, check
 from peerwatch.peers.weirds import Weirds
 from peerwatch.schema.batch import SECOND, Array, Rows
 from peerwatch.schema.table import Identity
-from peerwatch.schema.tables.weird import Weird
 from peerwatch.stats.keyed import REFUSED
 from peerwatch.wire.raw import RawMessages
 
@@ -37,6 +36,9 @@ SOURCES = 8
 """Sources of one node whose connections are kept apart; there are fewer kinds."""
 
 Tables = tuple[dict[str, pa.RecordBatch], dict[str, Array]]
+
+Left = tuple[Identity, dict[str, pa.RecordBatch]]
+"""Rows of seconds and minutes that were not over when their source ended. Their ts and seq are those of its last event."""
 
 
 class Connections:
@@ -46,6 +48,7 @@ class Connections:
         """Start without any."""
         self.node = node
         self._watched: dict[str, Watched] = {}
+        self._replaced: list[Left] = []
 
     def feed(
         self,
@@ -71,15 +74,33 @@ class Connections:
             return {}, {}
         watched = self._watched.get(identity.source)
         if watched is None or watched.identity.session != identity.session:
-            self._watched.pop(identity.source, None)
+            self._replace(identity.source)
             while len(self._watched) >= SOURCES:
-                del self._watched[next(iter(self._watched))]
+                self._replace(next(iter(self._watched)))
             watched = self._watched[identity.source] = Watched(identity)
         return watched.feed(tables, event_of, events, raw)
 
-    def finish(self) -> list[tuple[Identity, dict[str, pa.RecordBatch]]]:
-        """The sources have ended: rows of seconds and minutes that were not over, by identity."""
-        return [(w.identity, w.finish()) for w in self._watched.values()]
+    def end(self, identity: Identity) -> dict[str, pa.RecordBatch]:
+        """Nothing more comes of one source: rows of its second and minute that were not over."""
+        watched = self._watched.get(identity.source)
+        if watched is None or watched.identity != identity:
+            return {}
+        del self._watched[identity.source]
+        return watched.finish()
+
+    def replaced(self) -> list[Left]:
+        """What is left of sessions that never ended, and that others took the place of since this was last asked."""
+        replaced, self._replaced = self._replaced, []
+        return replaced
+
+    def finish(self) -> list[Left]:
+        """The run is over: what is left of each source. They may go on nevertheless, after a snapshot."""
+        return [*self.replaced(), *((w.identity, w.finish()) for w in self._watched.values())]
+
+    def _replace(self, source: str) -> None:
+        watched = self._watched.pop(source, None)
+        if watched is not None and (tables := watched.finish()):
+            self._replaced.append((watched.identity, tables))
 
     @property
     def forgotten(self) -> dict[str, int]:
@@ -113,6 +134,10 @@ class Watched:
     def __init__(self, identity: Identity) -> None:
         """Start without any."""
         self.identity = identity
+        self._last: Moments | None = None
+        """ts and seq of the last event, one each."""
+        self._resumed = False
+        """Whether nothing came since a snapshot."""
         self._base = 0
         self._minute = self._second = 0
         self._pid = 0
@@ -140,37 +165,42 @@ class Watched:
         arrivals.raw = raw
         self._base += len(events)
         restarts = self._restarts(arrivals)
-        edges = {0, len(events), *back, *restarts, *(np.flatnonzero(np.diff(now // MINUTE)) + 1).tolist()}
+        lost = self._losses(arrivals)
+        edges = {0, len(events), *back, *restarts, *lost}
+        if back or int(now[0]) // MINUTE != int(now[-1]) // MINUTE:
+            edges |= set((np.flatnonzero(np.diff(now // MINUTE)) + 1).tolist())
         crowded = not self._roster.room_for(_most_peers(arrivals))
         if crowded:
             edges |= set((np.flatnonzero(np.diff(now // SECOND)) + 1).tolist())
         for first, stop in pairwise(sorted(edges)):
             stretch = Stretch(arrivals, first, stop)
+            if not first and self._missed(arrivals):
+                self._miss(stretch)
             if first in back:
                 self._set_back(stretch, out)
             self._pass_to(stretch, out)
             if first in restarts:
                 self._restart(stretch, out)
+            if first in lost:
+                self._lose(stretch)
             if crowded:
                 self._roster.admit(stretch)
             self._take(stretch, out)
-        return out.built(self.identity)
+        self._last = arrivals.moments(np.array([len(events) - 1]))
+        return out.built(self.identity, arrivals.moments)
 
     def _take(self, stretch: Stretch, out: Output) -> None:
         """Take a stretch in which nothing begins anew."""
         ends = self._roster.connections(stretch)
         messages = self._messages(stretch)
-        for event in _events_where(stretch.arrivals.tables, stretch.arrivals.of, "loss", SEEN_LOST).tolist():
-            if stretch.first <= event < stretch.stop:
-                self._roster.lose(event + stretch.arrivals.base)
         self._handshakes.take(stretch, messages, ends, self._weirds, out)
-        entries = Entries(stretch, messages)
-        if len(entries.others):
-            self._weirds.add("inventory_kind", stretch.arrivals.row_of(entries.strange() - stretch.arrivals.base))
+        lists = Lists(stretch, messages)
+        if len(lists.strange):
+            self._weirds.add("inventory_kind", stretch.arrivals.row_of(lists.strange))
         self._blocks.compact(stretch, self._weirds)
-        self._blocks.take(stretch, messages, entries, ends)
+        self._blocks.take(stretch, messages, lists, ends)
         self._blocks.tell(stretch, out)
-        self._relay.take(stretch, messages, entries, ends, self._weirds)
+        self._relay.take(stretch, messages, lists, ends, self._weirds)
         self._exchanges.take(stretch, messages, ends, self._weirds, out)
         check(stretch, self._weirds)
         self._nonces.check(stretch, self._opened_by_us, self._weirds)
@@ -185,8 +215,11 @@ class Watched:
             return Messages(none, none, none, none, none)
         span = stretch.span("message")
         rows, ordinal = arrivals.messages(), stretch.ordinals("message")
-        slot = self._roster.conn.locate(rows["peer"][span], ordinal)
-        stretch.slots[ordinal - stretch.start] = slot
+        slot = self._roster.locate(rows["peer"][span], ordinal)
+        if len(slot) == len(stretch.slots):
+            stretch.slots = slot
+        else:
+            stretch.slots[ordinal - stretch.start] = slot
         codes, names = arrivals.types()
         messages = Messages(
             np.arange(span.start, span.stop),
@@ -197,7 +230,6 @@ class Watched:
         )
         if len(slot) and slot.min() == REFUSED:
             messages = messages.take(np.flatnonzero(slot != REFUSED))
-        self._roster.met(messages, rows["ts"][messages.row])
         error = arrivals.tables["message"].column("error").slice(span.start, span.stop - span.start)
         if error.null_count < len(error):
             of = Rows(pa.record_batch([error], ["error"])).codes("error")
@@ -216,20 +248,45 @@ class Watched:
         minute, second = now // MINUTE * MINUTE, now // SECOND
         if minute != self._minute:
             self._relay.tell(self._roster.conn.slots(), self._minute, stretch.first, out)
-            self._roster.leave()
+            self._relay.drop(self._roster.leave())
             self._handshakes.prune()
             self._minute = minute
         if second != self._second:
-            self._relay.tell(self._roster.make_room(), self._minute, stretch.first, out)
+            gone = self._roster.make_room()
+            self._relay.tell(gone, self._minute, stretch.first, out)
+            self._relay.drop(gone)
             self._second = second
 
     def _set_back(self, stretch: Stretch, out: Output) -> None:
         """The clock is set back: what waited for a later time is told, and what times it had is forgotten."""
         self._weirds.tell(stretch.first, out)
-        start = stretch.arrivals.base + stretch.first
         for part in (self._exchanges, self._blocks, self._relay):
             part.forget_all()
-        self._roster.lose(start)
+        self._roster.lose(stretch.start)
+
+    def _lose(self, stretch: Stretch) -> None:
+        """Events before a stretch were lost, and answers may have been among them: nothing is called unanswered or unasked."""
+        self._exchanges.forget_all()
+        self._blocks.forget_all()
+        self._relay.excuse()
+        self._roster.lose(stretch.start)
+
+    def _losses(self, arrivals: Arrivals) -> set[int]:
+        """Events (indices) with which it became known that others had been lost."""
+        return set(_events_where(arrivals.tables, arrivals.of, "loss", SEEN_LOST).tolist())
+
+    def _missed(self, arrivals: Arrivals) -> bool:
+        """Whether events were seen after the snapshot that this goes on from, but by a watcher that told nobody of its state."""
+        resumed, self._resumed = self._resumed, False
+        return resumed and self._last is not None and int(arrivals.seq(np.zeros(1, np.int64))[0]) != int(self._last[1][0]) + 1
+
+    def _miss(self, stretch: Stretch) -> None:
+        """Nothing is known of what came between the snapshot and this stretch; that watcher may have told what was held back."""
+        self._lose(stretch)
+        now = int(stretch.arrivals.now[stretch.first])
+        self._weirds.forget_before(now // SECOND)
+        if now // MINUTE * MINUTE != self._minute:
+            self._relay.start_over()
 
     def _restarts(self, arrivals: Arrivals) -> set[int]:
         """Events (indices) at which the node's process ended, or another began."""
@@ -256,10 +313,10 @@ class Watched:
     def finish(self) -> dict[str, pa.RecordBatch]:
         """Rows of the second and minute that were not over."""
         out = Output()
-        for each in self._weirds.finish():
-            out.add(Weird, 0, each)
+        self._weirds.finish(out)
         self._relay.tell(self._roster.conn.slots(), self._minute, 0, out)
-        return out.built(self.identity)[0]
+        ts, seq = self._last or (np.zeros(1, np.int64), np.zeros(1, np.int64))
+        return out.built(self.identity, lambda events: (ts[events], seq[events]))[0]
 
     def forgotten(self) -> dict[str, int]:
         """How much was forgotten or had no room, by what."""
@@ -276,12 +333,15 @@ class Watched:
             "source": self.identity.source,
             "session": self.identity.session,
             "position": [self._base, self._minute, self._second, self._pid, self._clock.now],
+            "last": [int(part[0]) for part in self._last or ()],
             **{name: part.state() for name, part in self._parts().items()},
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state()`."""
         self._base, self._minute, self._second, self._pid, self._clock.now = state["position"]
+        ts, seq = state["last"]
+        self._last, self._resumed = (np.array([ts]), np.array([seq])), True
         for name, part in self._parts().items():
             part.restore(state[name])
 

@@ -14,13 +14,17 @@ import numpy as np
 from peerwatch.peers.matcher import Matcher
 from peerwatch.peers.requests import Answers, Ended, Requests, Why, keys
 from peerwatch.peers.roster import Roster
-from peerwatch.peers.states import TYPE, UNKNOWN
+from peerwatch.peers.states import FAR, TYPE, UNKNOWN
 from peerwatch.peers.stretch import Messages, Output, Stretch
 from peerwatch.peers.weirds import Weirds
 from peerwatch.schema.batch import SECOND, Array
 from peerwatch.schema.tables.exchange import Exchange
+from peerwatch.stats.grouping import group
 
-WAITING = 1 << 14
+_SPAN = 40
+"""Bits for the events of a stretch."""
+
+WAITING = 1 << 12
 """Requests of each side that are waited for; with so many newer ones the oldest is forgotten."""
 
 
@@ -84,7 +88,7 @@ class Exchanges:
     def __init__(self, roster: Roster) -> None:
         """Start without any."""
         self._roster = roster
-        self._matcher = Matcher(WAITING, LIMIT, LIMIT)
+        self._matcher = Matcher(WAITING, LIMIT)
 
     @property
     def forgotten(self) -> int:
@@ -98,7 +102,7 @@ class Exchanges:
         answers = _Answering.joined([part for _, part in found])
         unasked = np.ones(len(answers.ordinal), bool)
         parts = []
-        for ended, _, lost in self._matcher.run(stretch, requests, Answers(answers.key, answers.ordinal), ends):
+        for ended, lost in self._matcher.run(stretch, requests, Answers(answers.key, answers.ordinal), ends):
             unasked[ended.answer[ended.answer >= 0]] = False
             if len(ended.why):
                 parts.append(ended)
@@ -106,10 +110,10 @@ class Exchanges:
                 gone = np.isin(ended.why, (Why.UNANSWERED, Why.FORGOTTEN))
                 self._forget(ended.requests.peer[gone], ended.requests.kind[gone], ended.at[gone])
             self._forget(*lost)
-        if unasked.any():
+        if unasked.any() and self._roster.any_whole:
             self._unasked(stretch, answers.ordinal[unasked & (answers.kind == KIND["getblocktxn"])], weirds)
-        if len(requests) or parts or unasked.any():
-            self._pongs(stretch, requests, parts, answers.ordinal[unasked & (answers.kind == KIND["ping"])], weirds)
+            self._pongs(stretch, parts, answers.ordinal[unasked & (answers.kind == KIND["ping"])], weirds)
+        if parts:
             self._note_waiting(parts)
 
     def _by_type(self, stretch: Stretch, messages: Messages) -> list[tuple[Requests, _Answering]]:
@@ -138,7 +142,9 @@ class Exchanges:
         if rows is None:
             return []
         ordinals, nonce = stretch.ordinals("ping"), rows["nonce"]
-        known = (stretch.slots_of(ordinals) >= 0) & rows.valid("nonce")
+        known = stretch.slots_of(ordinals) >= 0
+        if rows.batch.column("nonce").null_count:
+            known &= rows.valid("nonce")
         return [
             _split(
                 stretch,
@@ -175,30 +181,33 @@ class Exchanges:
             sure = self._roster.remembered(stretch, ordinals, "block_transactions")
             weirds.add("blocktxn_unrequested", stretch.arrivals.row_of(ordinals[sure] - stretch.arrivals.base))
 
-    def _pongs(self, stretch: Stretch, requests: Requests, ended: list[Ended], pongs: Array, weirds: Weirds) -> None:
-        """Judge the `pong`s that answer nothing; and count the pings that are unanswered, by connection and side."""
-        steps = [(requests, requests.ordinal, 1), *((e.requests, e.at, -1) for e in ended)]
-        pings = [(part.take(which), at[which], step) for part, at, step in steps for which in [part.kind == KIND["ping"]]]
-        cell = np.concatenate([self._roster.slots_of(part.peer) * 2 + part.side for part, _, _ in pings])
-        when = np.concatenate([at for _, at, _ in pings])
-        step = np.concatenate([np.full(len(at), step) for _, at, step in pings])
-        kept = cell >= 0
-        cell, step, when = cell[kept], step[kept], when[kept]
-        count = self._roster.conn["pings"].reshape(-1)
+    def _pongs(self, stretch: Stretch, ended: list[Ended], pongs: Array, weirds: Weirds) -> None:
+        """Judge the `pong`s that answer nothing, by whether other pings of that connection are unanswered."""
         pongs = pongs[self._roster.remembered(stretch, pongs, "pings")]
-        if len(pongs):
-            slots = stretch.slots_of(pongs)
-            rows = stretch.arrivals.row_of(pongs - stretch.arrivals.base)
-            side = 1 - stretch.arrivals.messages()["inbound"][rows].astype(np.int64)
-            outstanding = count[slots * 2 + side]
-            for one in np.unique(slots * 2 + side).tolist():
-                mine, own = np.flatnonzero(slots * 2 + side == one), cell == one
-                order = np.argsort(when[own], kind="stable")
-                sums = np.append(0, np.cumsum(step[own][order]))
-                outstanding[mine] += sums[np.searchsorted(when[own][order], pongs[mine])]
-            weirds.add("pong_nonce", rows[outstanding > 0])
-            weirds.add("pong_unsolicited", rows[outstanding <= 0])
-        np.add.at(count, cell, step)
+        if not len(pongs):
+            return
+        asked = [self._matcher.waiting(), *(e.requests for e in ended)]
+        peer, side, kind, begun = (
+            np.concatenate([getattr(r, name) for r in asked]) for name in ("peer", "side", "kind", "ordinal")
+        )
+        ended_at = np.concatenate([np.full(len(asked[0]), FAR), *(e.at for e in ended)])
+        pings = np.flatnonzero(kind == KIND["ping"])
+        rows = stretch.arrivals.row_of(pongs - stretch.arrivals.base)
+        messages = stretch.arrivals.messages()
+        theirs = messages["peer"][rows] * 2 + 1 - messages["inbound"][rows]
+        _, who = group(np.concatenate([theirs, peer[pings] * 2 + side[pings]]))
+
+        def before(who: Array, ordinals: Array) -> Array:
+            """How many of these ordinals come before each pong, of the same connection and side."""
+            first = stretch.start - 1
+            events = np.sort(who << _SPAN | np.clip(ordinals - first, 0, (1 << _SPAN) - 1))
+            mine = who_pongs << _SPAN
+            return np.asarray(np.searchsorted(events, mine | (pongs - first)) - np.searchsorted(events, mine))
+
+        who_pongs, who_pings = who[: len(pongs)], who[len(pongs) :]
+        outstanding = before(who_pings, begun[pings]) > before(who_pings, ended_at[pings])
+        weirds.add("pong_nonce", rows[outstanding])
+        weirds.add("pong_unsolicited", rows[~outstanding])
 
     def _note_waiting(self, ended: list[Ended]) -> None:
         """Keep up to date which connections wait for what, when something ended."""
@@ -274,16 +283,13 @@ def tell(stretch: Stretch, ended: Ended, out: Output) -> None:
     requests, at = ended.requests.take(told), ended.at[told]
     order = np.lexsort((requests.kind, requests.ordinal, at))
     requests, event = requests.take(order), at[order] - stretch.arrivals.base
-    ts = stretch.arrivals.events[event]
     columns = {
-        "ts": ts,
-        "seq": stretch.arrivals.seq(event),
         "peer": requests.peer,
         "kind": requests.kind,
         "inbound": requests.side == 1,
         "outcome": ended.why[told][order],
         "asked": requests.ts,
-        "duration": np.maximum(ts - requests.ts, 0),
+        "duration": np.maximum(stretch.arrivals.events[event] - requests.ts, 0),
         "request": requests.seq,
     }
     out.extend(Exchange, event, columns, NAMES)

@@ -52,9 +52,10 @@ class Handshakes:
     def take(self, stretch: Stretch, messages: Messages, ends: Mapping[int, int], weirds: Weirds, out: Output) -> None:
         """Take the messages of a stretch, and the connections that ended in it (peer to ordinal)."""
         conn = self._roster.conn
-        picked = np.flatnonzero(conn["care"][messages.slot] & CARE[messages.code])
-        if len(picked):
-            some = messages.take(picked)
+        some = messages.take(np.flatnonzero(conn["care"][messages.slot] & CARE[messages.code]))
+        if len(some.row) and self._roster.met(some, stretch.arrivals.messages()["ts"][some.row]):
+            some = some.take(np.flatnonzero(conn["care"][some.slot] & CARE[some.code]))
+        if len(some.row):
             self._remember(stretch, some)
             self._judge(stretch, some, weirds)
             opening = np.flatnonzero(conn["care"][some.slot] & Care.OPENING)
@@ -194,8 +195,6 @@ class Handshakes:
         first = conn["first"][slot].reshape(2, _T)
         said = first <= ordinal
         row = {
-            "ts": ts,
-            "seq": int(stretch.arrivals.seq(np.array([event]))[0]),
             "peer": peer,
             "inbound": None if inbound < 0 else bool(inbound),
             "complete": complete,

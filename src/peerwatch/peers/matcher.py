@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from peerwatch.peers.requests import COLUMNS, KEY_BITS, Answers, Ended, Lost, Overdue, Requests, Result, Why
+from peerwatch.peers.requests import COLUMNS, KEY_BITS, Answers, Ended, Lost, Requests, Result, Why
 from peerwatch.peers.states import FAR
 from peerwatch.peers.stretch import Stretch
 from peerwatch.schema.batch import Array
@@ -34,8 +34,8 @@ _PLACE = (1 << PLACE_BITS) - 1
 class Matcher:
     """Requests that wait, at most `capacity` of each side."""
 
-    def __init__(self, capacity: int, due: Array, until: Array) -> None:
-        """Start without any. `due` and `until` say for each kind (ns) when an answer is overdue, and how long it is waited for.
+    def __init__(self, capacity: int, until: Array) -> None:
+        """Start without any. `until` says for each kind how long an answer is waited for, ns.
 
         Raises:
             ValueError: a capacity that leaves no place for new requests in a word.
@@ -44,10 +44,11 @@ class Matcher:
             raise ValueError(f"a matcher holds between 1 and {MOST} requests of a side, not {capacity}")
         self.capacity = capacity
         self.forgotten = 0
-        self._due, self._until = due, until
+        self._until = until
         self._ring = Requests.none(2 * capacity)
-        self._told = np.zeros(2 * capacity, bool)
         self._waiting = np.zeros(0, np.uint64)
+        self._taken = np.zeros(2 * capacity, bool)
+        """Which places of the ring have a request that waits."""
         self._count = [0, 0]
         self._next = FAR
 
@@ -99,12 +100,12 @@ class Matcher:
         ring = _Ring(self, piece, start)
         then, reply = self._followed(piece, words)
         gone = np.zeros(base + len(new), bool)
-        ended, overdue = self._end(piece, ring, (then, reply), gone)
+        ended = self._end(ring, (then, reply), gone)
         lost = self._push_out(ring, gone)
         self._keep(piece, words, gone, start)
-        return Result(replace(ended, answer=np.where(ended.answer < 0, -1, ended.answer + answers_before)), overdue, lost)
+        return Result(replace(ended, answer=np.where(ended.answer < 0, -1, ended.answer + answers_before)), lost)
 
-    def _end(self, piece: _Piece, ring: _Ring, follows: tuple[Array, Array], gone: Array) -> tuple[Ended, Overdue]:
+    def _end(self, ring: _Ring, follows: tuple[Array, Array], gone: Array) -> Ended:
         """What ends because something follows, or because of time or the end of its connection; marks it as `gone`."""
         then, reply = follows
         asked = np.flatnonzero(then < FAR)
@@ -117,19 +118,18 @@ class Matcher:
         rest = rest[~gone[rest]]
         end, why = ring.ends(rest)
         over = end < FAR
-        overdue = self._overdue(piece, ring, (rest, np.minimum(end, then[rest])), (by_next, then[by_next]))
         ids = np.concatenate([by_next, rest[over]])
         gone[ids] = True
         answer = np.concatenate([reply[by_next], np.full(int(over.sum()), -1)])
         reason = np.concatenate([np.where(reply[by_next] >= 0, int(Why.ANSWERED), int(Why.SUPERSEDED)), why[over]])
         self.forgotten += int((reason == Why.FORGOTTEN).sum())
-        return Ended(ring.requests(ids), reason, np.concatenate([then[by_next], end[over]]), answer), overdue
+        return Ended(ring.requests(ids), reason, np.concatenate([then[by_next], end[over]]), answer)
 
     def _push_out(self, ring: _Ring, gone: Array) -> Lost:
         """Forget what newer requests take the place of, but for what is `gone`; marks it there."""
         none = np.zeros(0, np.int64)
         peers, kinds, ordinals = [none], [none], [none]
-        for ids, at in ring.pushed(self._waiting):
+        for ids, at in ring.pushed():
             left = ~gone[ids]
             gone[ids] = True
             peers.append(ring.column("peer", ids[left]))
@@ -155,21 +155,6 @@ class Matcher:
         reply[ids[left]] = np.maximum(ids[left + 1] - base - new, -1)
         return then, reply
 
-    def _overdue(self, piece: _Piece, ring: _Ring, *parts: tuple[Array, Array]) -> Overdue:
-        """What becomes overdue until it ends, of requests (ids) and the ordinals at which they end."""
-        ids, before = (np.concatenate(both) for both in zip(*parts, strict=True))
-        kind, now = ring.column("kind", ids), ring.column("now", ids)
-        due = now + self._due[kind]
-        told = np.zeros(len(ids), bool)
-        old = ids < 2 * self.capacity
-        told[old] = self._told[ids[old]]
-        late = np.flatnonzero((due < piece.end) & (self._due[kind] < self._until[kind]) & ~told)
-        at = piece.stretch.moment(due[late])
-        kept = at <= before[late]
-        late, at = late[kept], at[kept]
-        self._told[ids[late[old[late]]]] = True
-        return ring.requests(ids[late]), at
-
     def _keep(self, piece: _Piece, words: Array, gone: Array, start: Sequence[int]) -> None:
         """Let those go on waiting that did not end."""
         new, base = piece.requests, 2 * self.capacity
@@ -185,21 +170,21 @@ class Matcher:
         slot = slot[added]
         for name in COLUMNS[1:]:
             getattr(self._ring, name)[slot] = getattr(new, name)[added]
-        due = new.now[added] + self._due[new.kind[added]]
-        self._told[slot] = (due < piece.end) & (self._due < self._until)[new.kind[added]]
+        self._taken[gone[:base]] = False
+        self._taken[slot] = True
         words[fresh] = (words[fresh] & ~np.uint64(_PLACE)) | slot.astype(np.uint64)
         self._waiting = words
-        if piece.end > self._next or (len(due) and int(due.min()) < piece.end):
+        if piece.end > self._next:
             place = _places(words)
-            kind, now = self._ring.kind[place], self._ring.now[place]
-            self._next = int((now + np.where(self._told[place], self._until[kind], self._due[kind])).min(initial=FAR))
+            self._next = int((self._ring.now[place] + self._until[self._ring.kind[place]]).min(initial=FAR))
         else:
-            self._next = min(self._next, int(due.min(initial=FAR)))
+            self._next = min(self._next, int((new.now[added] + self._until[new.kind[added]]).min(initial=FAR)))
 
     def drop_all(self) -> Requests:
         """Forget everything that waits; what that was."""
         dropped = self.waiting()
         self._waiting = self._waiting[:0]
+        self._taken[:] = False
         self._next = FAR
         return dropped
 
@@ -207,16 +192,21 @@ class Matcher:
         """Everything, as JSON-able values; takes about 90 bytes for each request that waits."""
         place = _places(self._waiting)
         columns = {name: pack(getattr(self._ring, name)[place]) for name in COLUMNS[1:]}
-        more = {"waiting": pack(self._waiting), "told": pack(self._told[place])}
-        return {"columns": columns, **more, "count": self._count, "next": self._next, "forgotten": self.forgotten}
+        return {
+            "columns": columns,
+            "waiting": pack(self._waiting),
+            "count": self._count,
+            "next": self._next,
+            "forgotten": self.forgotten,
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state()` of one with the same capacity and kinds."""
         self._waiting = unpack(state["waiting"])
         place = _places(self._waiting)
+        self._taken[place] = True
         for name in COLUMNS[1:]:
             getattr(self._ring, name)[place] = unpack(state["columns"][name])
-        self._told[place] = unpack(state["told"])
         self._count = [int(n) for n in state["count"]]
         self._next, self.forgotten = int(state["next"]), int(state["forgotten"])
 
@@ -263,7 +253,7 @@ class _Ring:
         return Requests(*(self.column(name, ids) for name in COLUMNS))
 
     def timed(self, waiting: Array) -> Array:
-        """Ids of all requests that may end or become overdue because of time or the end of their connection."""
+        """Ids of all requests that may end because of time or the end of their connection."""
         matcher, piece = self._matcher, self._piece
         found = []
         if piece.end > matcher._next:  # noqa: SLF001 - a part of it
@@ -272,23 +262,21 @@ class _Ring:
             old = _places(waiting)
             found.append(old[np.isin(matcher._ring.peer[old], list(piece.closed))])  # noqa: SLF001 - a part of it
         if len(piece.requests):
-            due = piece.requests.now + matcher._due[piece.requests.kind]  # noqa: SLF001 - a part of it
-            soon = due < piece.end
+            soon = piece.requests.now + matcher._until[piece.requests.kind] < piece.end  # noqa: SLF001 - a part of it
             if piece.closed:
                 soon |= np.isin(piece.requests.peer, list(piece.closed))
             found.append(np.flatnonzero(soon) + self._base)
         return np.concatenate(found) if found else np.zeros(0, np.int64)
 
-    def pushed(self, waiting: Array) -> Iterator[tuple[Array, Array]]:
+    def pushed(self) -> Iterator[tuple[Array, Array]]:
         """Ids of requests whose place newer ones take, and the ordinals of these."""
         for side, mine in enumerate(self._mine):
             if len(mine):
-                first = side * self._matcher.capacity
-                old = _places(waiting)
-                old = old[(old >= first) & (old < first + self._matcher.capacity)]
-                nth = self._distance(old, side)
-                yield old[nth < len(mine)], self._piece.requests.ordinal[mine[nth[nth < len(mine)]]]
-                over = len(mine) - self._matcher.capacity
+                capacity = self._matcher.capacity
+                place = side * capacity + (self._start[side] + np.arange(min(len(mine), capacity))) % capacity
+                hit = np.flatnonzero(self._matcher._taken[place])  # noqa: SLF001 - a part of it
+                yield place[hit], self._piece.requests.ordinal[mine[hit]]
+                over = len(mine) - capacity
                 if over > 0:
                     yield mine[:over] + self._base, self._piece.requests.ordinal[mine[-over:]]
 
@@ -321,7 +309,7 @@ class _Ring:
         return end, why
 
 
-_NOTHING = (Ended(Requests.none(), *[np.zeros(0, np.int64)] * 3), (Requests.none(), np.zeros(0, np.int64)))
+_NOTHING = Ended(Requests.none(), *[np.zeros(0, np.int64)] * 3)
 
 
 def _places(words: Array) -> Array:

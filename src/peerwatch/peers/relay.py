@@ -1,36 +1,30 @@
 """How transactions are relayed: announced, asked for, delivered; summed up by connection, direction and minute.
 
-The counters are columns of the roster: `relay` has for each side and list (inventories.Entries.cell) the entries that speak of
-something else and of transactions; the others are by direction, 1 when transactions move from the peer to the node.
+The counters are columns of the roster: `relay` has the transactions listed for each side and list (inventories.Lists.list); the
+others are by direction, 1 when transactions move from the peer to the node.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from peerwatch.peers.announced import Announced, Items
-from peerwatch.peers.inventories import GETDATA, INV, LIST, LISTS, MSG_FILTERED_BLOCK, MSG_WTX, NOTFOUND, SIDE, WITNESS, Entries
-from peerwatch.peers.matcher import Matcher
-from peerwatch.peers.requests import Answers, Requests, Why, keys
+from peerwatch.peers.inventories import GETDATA, INV, LISTS, MSG_FILTERED_BLOCK, MSG_WTX, NOTFOUND, WITNESS, Lists, Spoken
 from peerwatch.peers.roster import FORGETTERS, Roster
 from peerwatch.peers.states import FAR, TYPE, UNKNOWN
 from peerwatch.peers.stretch import Messages, Output, Stretch
+from peerwatch.peers.wanted import Asks, Wanted, salts
 from peerwatch.peers.weirds import Weirds
 from peerwatch.schema.batch import SECOND, Array
 from peerwatch.schema.tables.relay import Relay as RelayTable
+from peerwatch.stats.keyed import REFUSED
 from peerwatch.stats.tally import tally
 
 WAITING = 1 << 13
 """Transactions of each side that are waited for; Core asks a peer for 100 at once (MAX_PEER_TX_REQUEST_IN_FLIGHT)."""
-
-GETDATA_TX_INTERVAL = 60 * SECOND
-"""After that Core asks another peer (node/txdownloadman.h)."""
-
-LATE = 20 * 60 * SECOND
-"""What comes within this time still was asked for."""
 
 MINUTE = 60 * SECOND
 
@@ -44,88 +38,69 @@ class Relay:
     def __init__(self, roster: Roster) -> None:
         """Start without any."""
         self._roster = roster
-        self._matcher = Matcher(WAITING, np.array([GETDATA_TX_INTERVAL]), np.array([LATE]))
+        self._wanted = Wanted(WAITING)
         self._announced = Announced()
-
-    @property
-    def forgotten(self) -> int:
+        self.forgotten = 0
         """Requests forgotten because so many came after them."""
-        return self._matcher.forgotten
 
-    def take(self, stretch: Stretch, messages: Messages, entries: Entries, ends: Mapping[int, int], weirds: Weirds) -> None:
-        """Take a stretch: messages, inventory entries, and the connections that ended in it (peer to ordinal)."""
-        lists = entries.cell & LIST
-        if len(entries):
-            self._count(stretch, messages, entries)
+    def take(self, stretch: Stretch, messages: Messages, lists: Lists, ends: Mapping[int, int], weirds: Weirds) -> None:
+        """Take a stretch: messages, what they list, and the connections that ended in it (peer to ordinal)."""
+        asks = [lists.speaking(np.flatnonzero((lists.list == GETDATA) & (lists.side == side))) for side in (0, 1)]
+        if len(lists):
+            self._count(lists)
             self._cut(messages, stretch)
-        asks = np.flatnonzero(entries.is_tx & (lists == GETDATA << 1))
-        missing = np.flatnonzero(entries.is_tx & (lists == NOTFOUND << 1))
-        if len(entries):
-            self._unannounced(stretch, entries, asks, weirds)
+            if self._roster.any_whole:
+                self._unannounced(stretch, lists, asks[1], weirds)
         found = self._transactions(stretch)
-        key = keys(self._peers(entries, missing), 1 - entries.side(missing), entries.item[missing])
-        ordinals = np.concatenate([found.ordinal, found.ordinal, entries.ordinal[missing]])
-        order = np.argsort(ordinals, kind="stable")
-        answers = Answers(np.concatenate([found.by_txid, found.by_wtxid, key])[order], ordinals[order])
-        tx = np.concatenate([np.arange(len(found.ordinal))] * 2 + [np.full(len(missing), -1)])[order]
-        hit, asked_ts = np.zeros(len(order), bool), np.zeros(len(order), np.int64)
-        for ended, overdue, lost in self._matcher.run(stretch, self._requests(stretch, entries, asks), answers, ends):
-            answered = ended.answer >= 0
-            hit[ended.answer[answered]] = True
-            asked_ts[ended.answer[answered]] = ended.requests.ts[answered]
-            self._overdue(stretch, *overdue)
-            gone = np.isin(ended.why, (Why.UNANSWERED, Why.FORGOTTEN))
-            self._roster.forget(ended.requests.peer[gone], ended.at[gone], "transactions")
-            self._roster.forget(lost[0], lost[2], "transactions")
-        delivering = hit & (tx >= 0)
-        self._delivered(stretch, found, (tx[delivering], asked_ts[delivering]), weirds)
-        self._not_found(stretch, answers.ordinal[tx < 0], hit[tx < 0], weirds)
+        which = np.flatnonzero(lists.list == NOTFOUND)
+        missing, sender = lists.speaking(which), lists.side[which]
+        key = missing.item ^ salts(self._roster.conn["key"][missing.slot], 1 - sender)[missing.of]
+        answers = (
+            np.concatenate([found.by_txid, found.by_wtxid, key]),
+            np.concatenate([found.ordinal, found.ordinal, missing.ordinal[missing.of]]),
+        )
+        slots = {self._roster.conn.slot(peer): ordinal for peer, ordinal in ends.items()}
+        closed = {slot: ordinal for slot, ordinal in slots.items() if slot != REFUSED}
+        asked, became = self._wanted.take(stretch, self._asks(stretch, asks), answers, closed)
+        for side, each in enumerate(became):
+            tally(self._roster.conn["unanswered"].reshape(-1), each.overdue[0] * 2 + 1 - side)
+            self._roster.forget_of(*each.forgotten, "transactions")
+            self.forgotten += each.pushed
+        count = len(found.ordinal)
+        self._delivered(stretch, found, np.maximum(asked[:count], asked[count : 2 * count]), weirds)
+        self._not_found(stretch, missing, sender, asked[2 * count :] >= 0, weirds)
 
-    def _count(self, stretch: Stretch, messages: Messages, entries: Entries) -> None:
+    def _count(self, lists: Lists) -> None:
         """Count entries."""
         conn = self._roster.conn
-        tally(conn["relay"].reshape(-1), entries.cell + entries.is_tx)
-        if len(entries.others):
-            filtered = entries.others[entries.list(entries.others) == GETDATA]
-            filtered = filtered[entries.kind[filtered] & ~np.uint32(WITNESS) == MSG_FILTERED_BLOCK]
+        tally(conn["relay"].reshape(-1), (lists.slot * 2 + lists.side) * 4 + lists.list, lists.transactions())
+        if len(lists.others):
+            filtered = lists.others[lists.kind[lists.others] & ~np.uint32(WITNESS) == MSG_FILTERED_BLOCK]
+            of = lists.of(filtered)
+            of = of[lists.list[of] == GETDATA]
             # Its transactions come unasked (BIP 37).
-            at = (entries.slot(filtered), np.full(len(filtered), FORGETTERS.index("transactions")))
-            np.minimum.at(conn["forgot"], at, entries.ordinal[filtered])
-        lists = np.flatnonzero(_LISTS[messages.code] & (messages.code != TYPE["notfound"]))
-        cell = messages.slot[lists] * 2 + (messages.side[lists] ^ (messages.code[lists] == TYPE["getdata"]))
-        new = np.flatnonzero(conn["relay_at"].reshape(-1)[cell] > messages.ordinal[lists])
-        if len(new):
-            speaks = np.zeros(stretch.stop - stretch.first, bool)
-            speaks[entries.ordinal[entries.is_tx] - stretch.start] = True
-            new = new[speaks[messages.ordinal[lists[new]] - stretch.start]]
-            self._first(stretch, cell[new], messages.ordinal[lists[new]])
-
-    def _first(self, stretch: Stretch, cells: Array, ordinals: Array) -> None:
-        """Note these events, by ordinal, where they are the first that the minute of a connection and direction (cell) has."""
-        at, seq = (self._roster.conn[name].reshape(-1) for name in ("relay_at", "relay_seq"))
-        new = np.flatnonzero(ordinals < at[cells])[::-1]  # of several assignments the last one counts: the first event
-        at[cells[new]] = ordinals[new]
-        seq[cells[new]] = stretch.arrivals.seq(ordinals[new] - stretch.arrivals.base)
+            np.minimum.at(conn["forgot"][:, FORGETTERS.index("transactions")], lists.slot[of], lists.ordinal[of])
 
     def _cut(self, messages: Messages, stretch: Stretch) -> None:
         """Of well-formed lists that were not kept whole, nobody can say what was not in them."""
         rows = stretch.arrivals.messages()
-        lists = np.flatnonzero(_LISTS[messages.code])
-        at = messages.row[lists]
-        cut = np.flatnonzero(rows["kept"][at] < rows["size"][at])
-        if len(cut):
-            cut = lists[cut[~rows.valid("error")[at[cut]]]]
-            self._roster.lose_some(messages.slot[cut], messages.ordinal[cut])
+        cut = np.flatnonzero(rows["kept"] < rows["size"])
+        some = np.searchsorted(messages.row, cut)
+        some = some[some < len(messages.row)]
+        some = some[_LISTS[messages.code[some]] & np.isin(messages.row[some], cut)]
+        if len(some):
+            some = some[~rows.valid("error")[messages.row[some]]]
+            self._roster.lose_some(messages.slot[some], messages.ordinal[some])
 
-    def _peers(self, entries: Entries, index: Array) -> Array:
-        return np.asarray(self._roster.conn["key"][entries.slot(index)])
-
-    def _requests(self, stretch: Stretch, entries: Entries, asks: Array) -> Requests:
-        arrivals, ordinal = stretch.arrivals, entries.ordinal[asks]
-        event, peer, side = ordinal - arrivals.base, self._peers(entries, asks), entries.side(asks)
-        none = np.zeros(len(asks), np.int64)
-        key = keys(peer, side, entries.item[asks])
-        return Requests(key, ordinal, arrivals.events[event], arrivals.seq(event), peer, side, none, arrivals.now[event])
+    def _asks(self, stretch: Stretch, asks: Sequence[Spoken]) -> tuple[Asks, Asks]:
+        """What each side asks for: the node, the peers."""
+        arrivals, made = stretch.arrivals, []
+        for side, some in enumerate(asks):
+            event = some.ordinal - arrivals.base
+            key = some.item ^ salts(self._roster.conn["key"][some.slot], side)[some.of]
+            columns = (some.ordinal, arrivals.events[event], arrivals.now[event], some.slot)
+            made.append(Asks(key, *(column[some.of] for column in columns)))
+        return made[0], made[1]
 
     def _transactions(self, stretch: Stretch) -> _Transactions:
         rows = stretch.rows("transaction", "peer", "inbound", "txid_item", "wtxid_item")
@@ -134,48 +109,32 @@ class Relay:
         ordinal = stretch.ordinals("transaction")
         known = np.flatnonzero(stretch.slots_of(ordinal) >= 0)
         peer, side = rows["peer"][known], rows["inbound"][known].astype(np.int64)
-        txid, wtxid = (keys(peer, 1 - side, rows[name][known]) for name in ("txid_item", "wtxid_item"))
+        salt = salts(peer, 1 - side)
+        txid, wtxid = (rows[name][known] ^ salt for name in ("txid_item", "wtxid_item"))
         return _Transactions(ordinal[known], stretch.slots_of(ordinal[known]), side, txid, wtxid)
 
-    def _unannounced(self, stretch: Stretch, entries: Entries, asks: Array, weirds: Weirds) -> None:
+    def _unannounced(self, stretch: Stretch, lists: Lists, asks: Spoken, weirds: Weirds) -> None:
         """Judge what peers ask for by what the node announced to them; only of connections seen from their beginning."""
-        whole = self._roster.conn["whole_from"]
-        if not (whole < FAR).any():
-            return
-        announced = self._items(entries, np.flatnonzero(entries.is_tx & (entries.cell & (SIDE | LIST) == INV << 1)))
-        theirs = asks[entries.side(asks) == 1]
-        theirs = theirs[
-            self._roster.whole(entries.slot(theirs), entries.ordinal[theirs]) & stretch.in_order(entries.ordinal[theirs])
-        ]
-        wrong = theirs[self._announced.missing(announced, self._items(entries, theirs), stretch.start)]
-        by_wtxid = entries.kind[wrong] == MSG_WTX
+        began, peers = self._roster.conn["whole_from"], self._roster.conn["key"]
+        ours = lists.speaking(np.flatnonzero((lists.list == INV) & (lists.side == 0) & (began[lists.slot] < FAR)))
+        sure = self._roster.whole(asks.slot, asks.ordinal) & stretch.in_order(asks.ordinal)
+        theirs = np.flatnonzero(sure[asks.of])
+
+        def items(some: Spoken, which: Array | slice) -> Items:
+            of = some.of[which]
+            return Items(peers[some.slot][of], some.item[which], some.ordinal[of], began[some.slot][of])
+
+        wrong = theirs[self._announced.missing(items(ours, slice(None)), items(asks, theirs), stretch.start)]
+        by_wtxid = lists.kind[asks.entry[wrong]] == MSG_WTX
         for kind, which in (("requested_unannounced", wrong[by_wtxid]), ("requested_unannounced_txid", wrong[~by_wtxid])):
-            weirds.add(kind, np.unique(stretch.arrivals.row_of(entries.ordinal[which] - stretch.arrivals.base)))
+            if len(which):
+                weirds.add(kind, np.unique(stretch.arrivals.row_of(asks.ordinal[asks.of[which]] - stretch.arrivals.base)))
 
-    def _items(self, entries: Entries, index: Array) -> Items:
-        began = self._roster.conn["whole_from"][entries.slot(index)]
-        index, began = index[began < FAR], began[began < FAR]
-        return Items(self._peers(entries, index), entries.item[index], entries.ordinal[index], began)
-
-    def _overdue(self, stretch: Stretch, late: Requests, at: Array) -> None:
-        """These requests were not answered in time."""
-        if not len(late):
-            return
-        slots = self._roster.slots_of(late.peer)
-        kept = np.flatnonzero(self._roster.had(slots, at))
-        kept = kept[np.argsort(at[kept], kind="stable")]
-        cells = slots[kept] * 2 + 1 - late.side[kept]
-        np.add.at(self._roster.conn["unanswered"].reshape(-1), cells, 1)
-        self._first(stretch, cells, at[kept])
-
-    def _delivered(self, stretch: Stretch, found: _Transactions, answered: tuple[Array, Array], weirds: Weirds) -> None:
-        """Count transactions; `answered` has which of them answered a request, and when that was made."""
+    def _delivered(self, stretch: Stretch, found: _Transactions, asked: Array, weirds: Weirds) -> None:
+        """Count transactions; `asked` says when each was asked for, -1 for those that were not."""
         if not len(found.ordinal):
             return
         conn = self._roster.conn
-        self._first(stretch, found.slot * 2 + found.side, found.ordinal)
-        asked = np.full(len(found.ordinal), -1)
-        np.maximum.at(asked, *answered)
         wanted = np.flatnonzero(asked >= 0)
         event = found.ordinal[wanted] - stretch.arrivals.base
         delay = np.maximum(stretch.arrivals.events[event] - asked[wanted], 0)
@@ -185,22 +144,24 @@ class Relay:
         np.maximum.at(conn["delay_max"], at, delay)
         unasked = np.flatnonzero(asked < 0)
         if len(unasked):
-            np.add.at(conn["unasked"], (found.slot[unasked], found.side[unasked]), 1)
+            tally(conn["unasked"].reshape(-1), found.slot[unasked] * 2 + found.side[unasked])
             self._unrequested(stretch, "tx_unrequested", found.ordinal[unasked], weirds)
 
-    def _not_found(self, stretch: Stretch, ordinals: Array, hit: Array, weirds: Weirds) -> None:
-        if not len(ordinals):
+    def _not_found(self, stretch: Stretch, missing: Spoken, side: Array, hit: Array, weirds: Weirds) -> None:
+        if not len(missing.of):
             return
-        row = stretch.arrivals.row_of(ordinals[hit] - stretch.arrivals.base)
-        side = stretch.arrivals.messages()["inbound"][row].astype(np.int64)
-        cells = stretch.slots_of(ordinals[hit]) * 2 + side
-        np.add.at(self._roster.conn["not_found"].reshape(-1), cells, 1)
-        self._first(stretch, cells, ordinals[hit])
-        self._unrequested(stretch, "notfound_unrequested", np.unique(ordinals[~hit]), weirds)
+        answers, others = missing.of[hit], missing.of[~hit]
+        tally(self._roster.conn["not_found"].reshape(-1), missing.slot[answers] * 2 + side[answers])
+        self._unrequested(stretch, "notfound_unrequested", missing.ordinal[np.unique(others)], weirds)
 
     def _unrequested(self, stretch: Stretch, kind: str, ordinals: Array, weirds: Weirds) -> None:
         sure = self._roster.remembered(stretch, ordinals, "transactions")
-        weirds.add(kind, stretch.arrivals.row_of(ordinals[sure] - stretch.arrivals.base))
+        if sure.any():
+            weirds.add(kind, stretch.arrivals.row_of(ordinals[sure] - stretch.arrivals.base))
+
+    def drop(self, slots: Array) -> None:
+        """These connections are let go."""
+        self._wanted.drop(slots)
 
     def tell(self, slots: Array, minute: int, event: int, out: Output) -> None:
         """The minute (ns) of these connections is over with this event: rows of those with anything to count, and start over."""
@@ -208,40 +169,46 @@ class Relay:
             out.add(RelayTable, event, row)
 
     def rows(self, slots: Array, minute: int) -> list[dict[str, Any]]:
-        """Rows of the minute of these connections, by the first event that they count; their counters start over."""
+        """Rows of the minute of these connections, but for ts and seq; their counters start over."""
         conn = self._roster.conn
-        lists = conn["relay"][slots].reshape(-1, 2, 4, 2)[..., 1]
+        lists = conn["relay"][slots].reshape(-1, 2, 4)
         busy = (lists[:, :, INV] + lists[:, ::-1, GETDATA] > 0) | (sum(conn[name][slots] for name in _SUMS) > 0)
         made = []
         for i, side in zip(*(c.tolist() for c in np.nonzero(busy)), strict=True):
             slot = slots[i]
             sums = {name: int(conn[name][slot, side]) for name in _SUMS}
-            seq = int(conn["relay_seq"][slot, side])
             made.append({
-                "ts": minute, "seq": seq, "peer": int(conn["key"][slot]), "inbound": bool(side),
+                "peer": int(conn["key"][slot]), "inbound": bool(side), "minute": minute,
                 "announced": int(lists[i, side, INV]), "requested": int(lists[i, 1 - side, GETDATA]), **sums,
             })  # fmt: skip
         for name in ("relay", *_SUMS):
             conn[name][slots] = 0
-        conn["relay_at"][slots] = FAR
-        return sorted(made, key=lambda row: (row["seq"], row["inbound"]))
+        return sorted(made, key=lambda row: (row["peer"], row["inbound"]))
 
-    def close_all(self) -> None:
-        """The node is gone, and with it every connection."""
-        self._matcher.drop_all()
+    def excuse(self) -> None:
+        """Answers to what waits may have been lost: it is not called unanswered any more."""
+        self._wanted.excuse()
+
+    def start_over(self) -> None:
+        """Forget what the present minute has so far."""
+        self.rows(self._roster.conn.slots(), 0)
 
     def forget_all(self) -> None:
         """Times mean nothing any more: stop waiting."""
-        self._matcher.forgotten += len(self._matcher.drop_all())
+        self.forgotten += self._wanted.drop_all()
 
     def state(self) -> dict[str, Any]:
         """Everything, as JSON-able values."""
-        return {"matcher": self._matcher.state(), "announced": self._announced.state()}
+        peers = self._roster.conn["key"]
+        wanted = [side.saved(peers) for side in self._wanted.sides]
+        return {"wanted": wanted, "announced": self._announced.state(), "forgotten": self.forgotten}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state()`."""
-        self._matcher.restore(state["matcher"])
+        """Go on from `state()`; the roster must have done so."""
+        for side, saved in zip(self._wanted.sides, state["wanted"], strict=True):
+            side.resume(saved, self._roster.slots_of)
         self._announced.restore(state["announced"])
+        self.forgotten = int(state["forgotten"])
 
 
 class _Transactions:

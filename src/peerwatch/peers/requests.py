@@ -107,9 +107,6 @@ class Ended:
     answer: Array
 
 
-Overdue = tuple[Requests, Array]
-"""Requests that became overdue while they go on waiting, and the ordinals of that."""
-
 Lost = tuple[Array, Array, Array]
 """Requests that were forgotten because so many came after them: their peers and kinds, and the ordinals of that."""
 
@@ -118,5 +115,4 @@ class Result(NamedTuple):
     """What became of requests. A request is in `ended` or `lost` once; some that were forgotten are in `ended`."""
 
     ended: Ended
-    overdue: Overdue
     lost: Lost

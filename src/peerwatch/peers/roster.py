@@ -21,14 +21,17 @@ from peerwatch.stats.keyed import REFUSED, Keyed
 CONNECTIONS = 4096
 """Connections kept at most; Core allows 125 unless told otherwise."""
 
+SPAN = 1 << 12
+"""Peers whose ids lie so close together, as they do, are located by their low bits."""
+
 SEEN_LOST = ("dropped", "gap", "blind", "unreadable")
 """Kinds of `loss` after which nothing can be said of what was not seen before."""
 
 FORGETTERS = ("pings", "transactions", "block_transactions", "compact_blocks")
 """Memories that may forget something of a connection; what they did is kept for each by itself."""
 
-CELLS = 16
-"""Counters of inventory entries for each connection: 8 for each side (see relay.py)."""
+CELLS = 8
+"""Counters of transactions listed for each connection: 4 for each side (see relay.py)."""
 
 
 class Roster:
@@ -44,22 +47,43 @@ class Roster:
         conn.column("care", np.uint8, initial=int(Care.NEW))
         conn.column("inbound", np.int8, initial=-1)
         conn.column("kind", np.int8)
-        conn.column("met_version", bool)
+        conn.column("begun_by", np.int8, initial=-1)
         conn.column("done", bool)
         conn.column("first", np.int64, width=2 * len(TRACKED), initial=FAR)
         conn.column("forgot", np.int64, width=len(FORGETTERS), initial=FAR)
-        for name in ("services", "has_services", "filter", "waiting", "pings"):
+        for name in ("services", "has_services", "filter", "waiting"):
             conn.column(name, np.int64, width=2)
         conn.column("relay", np.int64, width=CELLS)
-        conn.column("relay_at", np.int64, width=2, initial=FAR)
-        for name in ("relay_seq", "delivered", "not_found", "unasked", "unanswered", "delay_sum", "delay_max"):
+        for name in ("delivered", "not_found", "unasked", "unanswered", "delay_sum", "delay_max"):
             conn.column(name, np.int64, width=2)
+        self._near = np.full(SPAN, REFUSED)
+        """Slot of each peer, by its low bits, of those located last."""
         self.closed: set[int] = set()
         """Peers whose connection is closed; they leave with their minute."""
 
     def room_for(self, peers: int) -> bool:
         """Whether there is room for so many more connections."""
         return len(self.conn) + peers < self.conn.capacity
+
+    @property
+    def any_whole(self) -> bool:
+        """Whether any connection was seen from its beginning; if not, there is nobody to be judged."""
+        return bool((self.conn["whole_from"][self.conn.slots()] < FAR).any())
+
+    def locate(self, peers: Array, ordinals: Array) -> Array:
+        """The slot of each row's peer, made for it if need be; REFUSED where there is no room. Rows come by ordinal."""
+        low = int(peers.min(initial=0))
+        if low < 0 or int(peers.max(initial=0)) - low >= SPAN:
+            return self.conn.locate(peers, ordinals)
+        near = peers & (SPAN - 1)
+        slots: Array = self._near[near]
+        known = self.conn["key"][slots] == peers
+        if not known.all() or (slots < 0).any():
+            slots = self.conn.locate(peers, ordinals)
+            self._near[near] = slots
+        else:
+            self.conn["used"][slots] = ordinals  # of several assignments the last one counts
+        return slots
 
     def whole(self, slots: Array, ordinals: Array) -> Array:
         """Mask: the connection was seen from its beginning, and whole, up to this ordinal."""
@@ -69,17 +93,26 @@ class Roster:
 
     def remembered(self, stretch: Stretch, ordinals: Array, memory: str) -> Array:
         """Mask of the events before which what the other side did is known, none of it forgotten by `memory` (of FORGETTERS)."""
+        if not len(ordinals) or not self.any_whole:
+            return np.zeros(len(ordinals), bool)
         slots = stretch.slots_of(ordinals)
         known = self.whole(slots, ordinals) & (ordinals < self.conn["forgot"][slots, FORGETTERS.index(memory)])
         return np.asarray(known & stretch.in_order(ordinals))
 
     def forget(self, peers: Array, ordinals: Array, memory: str) -> None:
         """A memory forgot something of these peers at these ordinals."""
-        if not len(peers):
-            return
+        forgot = self.conn["forgot"][:, FORGETTERS.index(memory)]
+        if not len(peers) or not (forgot[self.conn.slots()] == FAR).any():
+            return  # what is forgotten later makes no difference
         slots = self.slots_of(peers)
         kept = self.had(slots, ordinals)
-        np.minimum.at(self.conn["forgot"][:, FORGETTERS.index(memory)], slots[kept], ordinals[kept])
+        np.minimum.at(forgot, slots[kept], ordinals[kept])
+
+    def forget_of(self, slots: Array, ordinals: Array, memory: str) -> None:
+        """As `forget`, of connections that there are."""
+        forgot = self.conn["forgot"][:, FORGETTERS.index(memory)]
+        if len(slots) and (forgot[self.conn.slots()] == FAR).any():
+            np.minimum.at(forgot, slots, ordinals)
 
     def had(self, slots: Array, ordinals: Array) -> Array:
         """Mask of the connections (slots or REFUSED) that there were at these ordinals: not let go and met again since."""
@@ -137,27 +170,31 @@ class Roster:
         if conn_type is not None:
             conn["kind"][slot] = (BLOCK_RELAY_ONLY, FEELER).index(conn_type) + 1 if conn_type in (BLOCK_RELAY_ONLY, FEELER) else 0
 
-    def met(self, messages: Messages, ts: Array) -> None:
-        """Take the first messages of connections; `ts` has the time of each message."""
+    def met(self, messages: Messages, ts: Array) -> bool:
+        """Take the first messages of connections, if there are any among these; `ts` has the time of each."""
         conn = self.conn
         new = np.flatnonzero(conn["care"][messages.slot] & Care.NEW)
         if not len(new):
-            return
+            return False
         slots, back = messages.slot[new], new[::-1]  # of several assignments the last one counts: the first message
         conn["met"][messages.slot[back]] = messages.ordinal[back]
         conn["met_ts"][messages.slot[back]] = ts[back]
-        conn["met_version"][messages.slot[back]] = messages.code[back] == TYPE["version"]
+        conn["begun_by"][messages.slot[back]] = np.where(messages.code[back] == TYPE["version"], messages.side[back], -1)
         conn["care"][slots] &= ~np.uint8(Care.NEW)
         self._resolve(np.unique(slots))
+        return True
 
     def _resolve(self, slots: Array) -> None:
         """Work out which of these were seen from the beginning.
 
-        Core's probes tell of a connection that it opens after its own `version` may have been sent.
+        Core's probes tell of a connection that it opens after its own `version` may have been sent; so one of which that was
+        not seen first may have lost it.
         """
         conn = self.conn
-        opened, met, by_version = conn["open_at"][slots], conn["met"][slots], conn["met_version"][slots]
-        whole = (opened < FAR) & ((opened < met) | by_version)
+        opened, met, begun_by = conn["open_at"][slots], conn["met"][slots], conn["begun_by"][slots]
+        by_version = begun_by >= 0
+        ours = conn["inbound"][slots] == 0
+        whole = (opened < FAR) & np.where(ours, (met == FAR) | (begun_by == 0), (opened < met) | by_version)
         conn["whole_from"][slots] = np.where(whole, opened, FAR)
         care = np.where(met == FAR, int(Care.NEW), 0)
         care |= np.where((whole | by_version) & ~conn["done"][slots], int(Care.OPENING), 0)
@@ -180,6 +217,7 @@ class Roster:
         slots = self.slots_of(np.array(sorted(self.closed), np.int64))
         slots = slots[slots != REFUSED]
         self.conn.drop(slots)
+        self._near[:] = REFUSED
         self.closed.clear()
         return np.asarray(slots)
 
@@ -190,6 +228,7 @@ class Roster:
         gone = self.leave()
         before = self.conn.slots()
         self.conn.sweep()
+        self._near[:] = REFUSED
         swept = before[self.slots_of(self.conn["key"][before]) == REFUSED]
         return np.asarray(np.concatenate([gone, swept]))
 

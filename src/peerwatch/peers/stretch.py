@@ -6,7 +6,7 @@ event up to it: the clock of all time limits, which does not go back within a st
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,9 @@ from peerwatch.schema.batch import SECOND, Array, Rows
 from peerwatch.schema.table import Identity, Table
 from peerwatch.wire.columns import labels
 from peerwatch.wire.raw import RawMessages
+
+Moments = tuple[Array, Array]
+"""ts and seq."""
 
 
 class Arrivals:
@@ -51,7 +54,9 @@ class Arrivals:
     def types(self) -> tuple[Array, list[str]]:
         """The source's code of each message's type, and what its codes mean."""
         if self._types is None:
-            self._types = self.messages().codes("type")
+            column = self.tables["message"].column("type")
+            codes = column.indices.to_numpy(zero_copy_only=False)
+            self._types = codes, column.dictionary.to_pylist()
         return self._types
 
     def row_of(self, events: Array) -> Array:
@@ -64,11 +69,18 @@ class Arrivals:
     def seq(self, events: Array) -> Array:
         """`seq` of these events."""
         if self._seq is None:
-            self._seq = np.zeros(len(self.events), np.int64)
-            for name, of in self.of.items():
-                if self.has(name) and (name == "message" or len(self.of.get("message", ())) < len(self.events)):
-                    self._seq[of] = self.tables[name].column("seq").to_numpy(zero_copy_only=False)
+            if len(self.of.get("message", ())) == len(self.events):  # each event is a message
+                self._seq = self.messages()["seq"]
+            else:
+                self._seq = np.zeros(len(self.events), np.int64)
+                for name, of in self.of.items():
+                    if self.has(name):
+                        self._seq[of] = self.tables[name].column("seq").to_numpy(zero_copy_only=False)
         return np.asarray(self._seq[events])
+
+    def moments(self, events: Array) -> Moments:
+        """Times and numbers of these events."""
+        return self.events[events], self.seq(events)
 
     def head(self, row: int, most: int) -> bytes | None:
         """The first bytes kept of a message; None when nothing was."""
@@ -104,8 +116,11 @@ class Stretch:
     def span(self, name: str) -> slice:
         """Which rows of a table belong to it."""
         if name not in self._spans:
-            low, high = np.searchsorted(self.arrivals.of[name], (self.first, self.stop)).tolist()
-            self._spans[name] = slice(low, high)
+            of = self.arrivals.of[name]
+            if self.stop - self.first == len(self.arrivals.events):
+                self._spans[name] = slice(0, len(of))
+            else:
+                self._spans[name] = slice(*np.searchsorted(of, (self.first, self.stop)).tolist())
         return self._spans[name]
 
     def rows(self, name: str, *columns: str) -> Rows | None:
@@ -113,9 +128,9 @@ class Stretch:
         if not self.arrivals.has(name):
             return None
         batch, span = self.arrivals.tables[name], self.span(name)
-        if span.start == span.stop or any(c not in batch.schema.names for c in columns):
+        if span.start == span.stop or any(batch.schema.get_field_index(c) < 0 for c in columns):
             return None
-        return Rows(batch.slice(span.start, span.stop - span.start))
+        return Rows(batch if span.stop - span.start == batch.num_rows else batch.slice(span.start, span.stop - span.start))
 
     def ordinals(self, name: str) -> Array:
         """Ordinals of its rows of a table."""
@@ -159,6 +174,14 @@ class Messages:
     side: Array
     code: Array
 
+    def at(self, stretch: Stretch, events: Array) -> Array:
+        """Which of these messages each of these events (indices into the chunk) is; -1 for those it is not."""
+        if len(self.row) == stretch.stop - stretch.first:  # each event is one
+            return np.asarray(events - stretch.first)
+        index = np.full(stretch.stop - stretch.first, -1)
+        index[self.ordinal - stretch.start] = np.arange(len(self.row))
+        return np.asarray(index[events - stretch.first])
+
     def take(self, index: Array) -> Messages:
         """Some of them."""
         return Messages(self.row[index], self.ordinal[index], self.slot[index], self.side[index], self.code[index])
@@ -170,7 +193,10 @@ def type_codes(names: list[str]) -> Array:
 
 
 class Output:
-    """Rows that come of a chunk, each with the event that it belongs to. A table gets either single rows or whole columns."""
+    """Rows that come of a chunk, each with the event that it belongs to and has ts and seq of.
+
+    A table gets either single rows or whole columns.
+    """
 
     def __init__(self) -> None:
         """Start without any."""
@@ -187,18 +213,22 @@ class Output:
         self._columns.setdefault(table, []).append((events, columns))
         self._labels[table] = names
 
-    def built(self, identity: Identity) -> tuple[dict[str, pa.RecordBatch], dict[str, Array]]:
-        """Batches by table, ordered by event, and the event of each row."""
+    def built(
+        self, identity: Identity, moments: Callable[[Array], Moments]
+    ) -> tuple[dict[str, pa.RecordBatch], dict[str, Array]]:
+        """Batches by table, ordered by event, and the event of each row; `moments` tells ts and seq of events."""
         tables, event_of = {}, {}
         for table, found in self._rows.items():
             order = np.argsort([event for event, _ in found], kind="stable").tolist()
             rows = [found[i][1] for i in order]
-            tables[table.name] = table.build(identity, {name: [row[name] for row in rows] for name in rows[0]})
-            event_of[table.name] = np.array([found[i][0] for i in order], np.int64)
+            event_of[table.name] = events = np.array([found[i][0] for i in order], np.int64)
+            told = dict(zip(("ts", "seq"), moments(events), strict=True))
+            tables[table.name] = table.build(identity, told | {name: [row[name] for row in rows] for name in rows[0]})
         for table, parts in self._columns.items():
             events = np.concatenate([of for of, _ in parts])
             order = np.argsort(events, kind="stable")
-            columns: dict[str, Any] = {n: np.concatenate([c[n] for _, c in parts])[order] for n in parts[0][1]}
+            columns: dict[str, Any] = dict(zip(("ts", "seq"), moments(events[order]), strict=True))
+            columns |= {n: np.concatenate([c[n] for _, c in parts])[order] for n in parts[0][1]}
             columns |= {n: labels(columns[n], names) for n, names in self._labels[table].items()}
             tables[table.name] = table.build(identity, columns)
             event_of[table.name] = events[order]

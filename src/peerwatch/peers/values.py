@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from peerwatch.peers.stretch import Stretch
@@ -24,18 +25,24 @@ CLOCK_OFFSET_S = 70 * 60
 """Offset of a clock from which it was not believed (Core before v27, timedata.h: DEFAULT_MAX_TIME_ADJUSTMENT)."""
 
 
+_EMPTY, _FALSE = pa.scalar(""), pa.scalar(False)
+"""Made once: pyarrow looks for pandas whenever it makes a scalar."""
+
+
 def _headers(rows: Rows) -> dict[str, Array]:
     return {"headers_not_continuous": rows["breaks"] > 0}
 
 
 def _negotiation(rows: Rows) -> dict[str, Array]:
-    version, has_version, fee = rows["version"], rows.valid("version"), rows["fee_rate"]
-    compact = rows.where("message", "sendcmpct") & has_version
-    return {
-        "sendcmpct_version": compact & ~np.isin(version, SENDCMPCT_VERSIONS),
-        "sendtxrcncl_version": rows.where("message", "sendtxrcncl") & has_version & (version == 0),
-        "feefilter_range": (fee < 0) | (fee > MAX_MONEY),
-    }
+    version, fee = rows["version"], rows["fee_rate"]
+    found = {"feefilter_range": (fee < 0) | (fee > MAX_MONEY)}
+    for kind, message, values in (
+        ("sendcmpct_version", "sendcmpct", (version != SENDCMPCT_VERSIONS[0]) & (version != SENDCMPCT_VERSIONS[1])),
+        ("sendtxrcncl_version", "sendtxrcncl", version == 0),
+    ):
+        wrong = values & rows.where("message", message)
+        found[kind] = wrong & rows.valid("version") if wrong.any() else wrong
+    return found
 
 
 def _block_filter(rows: Rows) -> dict[str, Array]:
@@ -45,12 +52,18 @@ def _block_filter(rows: Rows) -> dict[str, Array]:
 def _version(rows: Rows) -> dict[str, Array]:
     offset = np.abs(np.clip(rows["time"], 0, 1 << 40) - rows["ts"] // SECOND)
     agents = rows.batch.column("user_agent")
+    empty = _mask(pc.equal(agents, _EMPTY))
     return {
         "protocol_obsolete": rows["protocol"] < MIN_PEER_PROTO_VERSION,
         "clock_offset": offset > CLOCK_OFFSET_S,
-        "user_agent_empty": pc.fill_null(pc.equal(agents, ""), False).to_numpy(zero_copy_only=False),
-        "user_agent_unprintable": pc.fill_null(pc.match_substring(agents, "\\x"), False).to_numpy(zero_copy_only=False),
+        "user_agent_empty": empty,
+        "user_agent_unprintable": _mask(pc.match_substring(agents, "\\x")),
     }
+
+
+def _mask(answers: pa.Array) -> Array:
+    """Where it is so; null is no."""
+    return np.asarray((answers.fill_null(_FALSE) if answers.null_count else answers).to_numpy(zero_copy_only=False))
 
 
 CHECKS = {

@@ -139,7 +139,7 @@ KINDS = {kind.name: code for code, kind in enumerate(all_kinds())}
 _NAMES = list(KINDS)
 
 Sum = dict[str, Any]
-"""peer, inbound, type, kind, ts, seq, count, size, head of one sum."""
+"""Columns of a row of `weird`, but for its ts and seq."""
 
 
 class Weirds:
@@ -194,7 +194,8 @@ class Weirds:
             if key not in self._sums:
                 ts, seq, size = (int(messages[name][row]) for name in ("ts", "seq", "size"))
                 names = dict(zip(("peer", "inbound", "type", "kind"), key, strict=True))
-                self._sums[key] = {**names, "ts": ts, "seq": seq, "count": 0, "size": size, "head": arrivals.head(row, HEAD)}
+                first = {"first_ts": ts, "first": seq, "count": 0, "size": size, "head": arrivals.head(row, HEAD)}
+                self._sums[key] = names | first
         self._sums[key]["count"] += count
 
     def tell(self, event: int | None, out: Output) -> None:
@@ -204,12 +205,17 @@ class Weirds:
                 out.add(Weird, event, each)
 
     def _drain(self) -> Iterator[Sum]:
-        yield from sorted(self._sums.values(), key=lambda s: s["seq"])
+        yield from sorted(self._sums.values(), key=lambda s: s["first"])
         self._sums = {}
 
-    def finish(self) -> list[Sum]:
-        """Sums of the present second, which there will be no more of."""
-        return list(self._drain())
+    def finish(self, out: Output) -> None:
+        """There will be no more of the present second."""
+        self.tell(0, out)
+
+    def forget_before(self, second: int) -> None:
+        """Forget sums of another second than this one: they may have been told."""
+        if second != self._second:
+            self._sums = {}
 
     def state(self) -> dict[str, Any]:
         """Everything, as JSON-able values."""

@@ -1,8 +1,8 @@
 """The capture source: what a node run with `-capturemessages` wrote, replayed when finished or followed while it grows.
 
 It needs no privileges and no BPF, and sees every message whole. It does not see when a connection opens or closes: `opened` is
-the first message, `closed` (of a finished capture) the last one. All messages of one address and port are one peer, for that is
-how the node files them; peers are numbered in the order of their first messages.
+the first message, `closed` the last one (of a finished capture, or before the next connection of the same address and port).
+Which connection a message belongs to: see `sources.capture_connections`.
 
 Rows are the same however the capture is cut into chunks, and after a crash go on exactly behind the last recorded `position`.
 """
@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,10 +23,12 @@ from peerwatch.schema.table import Identity
 from peerwatch.schema.tables.connection import Connection
 from peerwatch.schema.tables.loss import Loss
 from peerwatch.sources._api import Chunk
-from peerwatch.sources.capture_files import CaptureFile, Merge, read_payloads
+from peerwatch.sources.capture_connections import CaptureConnections, Peer, address, connection_rows
+from peerwatch.sources.capture_files import CaptureFile, Progress, read_payloads
 from peerwatch.sources.capture_folder import GIVEN_UP, CaptureFolder
+from peerwatch.sources.capture_merge import Merge
 from peerwatch.wire.capture_format import TYPE_BYTES
-from peerwatch.wire.raw import RawMessages, TypeNames, printable
+from peerwatch.wire.raw import RawMessages, TypeNames
 
 NAME = "capture"
 FOLDER = "message_capture"
@@ -47,16 +49,6 @@ LAG_NS = 2 * SECOND
 
 class CaptureError(Exception):
     """A folder that cannot be replayed or followed; the message says why, in one sentence."""
-
-
-class _Peer(NamedTuple):
-    """What is known of a connection: its id, None as long as nothing of it was delivered, and who opened it."""
-
-    number: int | None
-    inbound: bool | None
-
-
-_NOBODY = _Peer(None, None)
 
 
 class CaptureSource:
@@ -100,16 +92,15 @@ class CaptureSource:
         self._newest = int(start.get("newest", 0))
         self._mark = int(start.get("mark", 0))
         self._ended = bool(start.get("ended", False))
-        self._peers: dict[str, _Peer] = {}
-        self._next_id = int(start.get("next_id", 0))
+        self._connections = CaptureConnections(int(start.get("next_id", 0)))
         self._scanned: int | None = None
         self._arrival = self._said = clock()
         self._folder = CaptureFolder(capture_root(directory), cold=int(start.get("cold", 0)))
-        for folder, (number, inbound, received, received_key, sent, sent_key) in start.get("peers", {}).items():
-            if number is not None:
-                self._peers[folder] = _Peer(number, inbound)
-            self._folder.resume(folder, sent=False, delivered=received, key=received_key)
-            self._folder.resume(folder, sent=True, delivered=sent, key=sent_key)
+        for folder, (peer, received, sent) in restored(start.get("peers", {})):
+            if peer is not None:
+                self._connections.open[folder] = Peer(*peer)
+            self._folder.resume(folder, sent=False, progress=Progress(*received))
+            self._folder.resume(folder, sent=True, progress=Progress(*sent))
         self._scan()
         if not follow:
             self._check_whole()
@@ -150,8 +141,8 @@ class CaptureSource:
             raise CaptureError(f"the capture {error.filename} cannot be read: {str(error.strerror).lower()}") from error
         for file in files:
             self._merge.offer(file)
-        for folder in self._peers.keys() - self._folder.peers.keys():
-            del self._peers[folder]  # long over, or removed: should it come again, then as another connection
+        for folder in self._connections.open.keys() - self._folder.peers.keys():
+            del self._connections.open[folder]  # long over, or removed: should it come again, then as another connection
         if self.session is None:
             self.session = min((file.first[0] for file in files if file.first), default=None)
 
@@ -175,33 +166,28 @@ class CaptureSource:
         if self.live:  # a node's clock that ran ahead for a moment must not take our idea of the present with it
             times = times[times <= time.time_ns() + FAR_NS]
         self._newest = max(self._newest, int(times.max(initial=0)))
-        numbers, first, which = np.unique(records["file"], return_index=True, return_inverse=True)
-        last = len(records) - 1 - np.unique(records["file"][::-1], return_index=True)[1]
+        numbers, which = np.unique(records["file"], return_inverse=True)
         met = [self._folder.files[number] for number in numbers.tolist()]
-        opened = self._opened(met, first.tolist())
-        closed = self._closed(met, last.tolist())
+        peer, marks = self._connections.follow(records, [self._folder.peers[file.folder] for file in met], which, live=self.live)
         lost = self._lost()
-        of_message, of_mark = event_numbers(len(records), [at for at, _ in opened], [at for at, _ in closed])
+        of_message, of_mark = event_numbers(len(records), [mark.before for mark in marks])
         events = np.full(len(of_message) + len(of_mark) + len(lost), self._newest)
         events[of_message] = records["ts"]
-        events[of_mark] = records["ts"][[at for at, _ in (*opened, *closed)]]
+        events[of_mark] = [mark.ts for mark in marks]
         of_lost = np.arange(len(events) - len(lost), len(events))
         seq = np.arange(self._seq, self._seq + len(events))
         self._seq += len(events)
         rows, row_events = {}, {}
         if len(of_mark):
-            order = np.argsort(of_mark)
-            row_events[Connection.name] = of_mark[order]
-            marks = [("opened", f) for _, f in opened] + [("closed", f) for _, f in closed]
-            marks = [marks[i] for i in order.tolist()]
-            rows[Connection.name] = self._connections(identity, marks, events[of_mark[order]], seq[of_mark[order]])
+            row_events[Connection.name] = of_mark
+            rows[Connection.name] = connection_rows(identity, marks, seq[of_mark])
         if lost:
             row_events[Loss.name] = of_lost
             rows[Loss.name] = self._losses(identity, lost, seq[of_lost])
         return Chunk(
             identity=identity,
             watermark=self._watermark(len(events)),
-            messages=self._messages(records, met, which, seq[of_message]),
+            messages=self._messages(records, met, which, peer, seq[of_message]),
             events=events,
             message_events=of_message,
             rows=rows,
@@ -210,27 +196,7 @@ class CaptureSource:
             ended=self._ended,
         )
 
-    def _opened(self, met: Sequence[CaptureFile], first: Sequence[int]) -> list[tuple[int, str]]:
-        """Index of the first record of each peer that was not met before, and its folder, in order; gives them their ids."""
-        begins: dict[str, int] = {}
-        for file, at in zip(met, first, strict=True):
-            if file.folder not in self._peers:
-                begins[file.folder] = min(at, begins.get(file.folder, at))
-        opened = sorted((at, folder) for folder, at in begins.items())
-        for _, folder in opened:
-            self._peers[folder] = _Peer(self._next_id, opened_inbound(self._folder.peers[folder]))
-            self._next_id += 1
-        return opened
-
-    def _closed(self, met: Sequence[CaptureFile], last: Sequence[int]) -> list[tuple[int, str]]:
-        """Index of the last record of each peer of which there will be no more, and its folder, in order."""
-        ends: dict[str, int] = {}
-        for file, at in zip(met, last, strict=True):
-            if not self.live and all(f.done for f in self._folder.peers[file.folder]):
-                ends[file.folder] = max(at, ends.get(file.folder, at))
-        return sorted((at, folder) for folder, at in ends.items())
-
-    def _messages(self, records: Array, met: Sequence[CaptureFile], which: Array, seq: Array) -> RawMessages:
+    def _messages(self, records: Array, met: Sequence[CaptureFile], which: Array, peer: Array, seq: Array) -> RawMessages:
         if not len(records):
             return RawMessages.none(self._names.names)
         buf, start, readable = read_payloads(met, which, records)
@@ -239,7 +205,7 @@ class CaptureSource:
             buf=buf,
             ts=records["ts"].copy(),
             seq=seq,
-            peer=np.array([self._peers[file.folder].number for file in met], np.int64)[which],
+            peer=peer,
             inbound=np.array([not file.sent for file in met], bool)[which],
             type=self._names.codes(records["type"].copy().view(np.uint8).reshape(-1, TYPE_BYTES)),
             size=size,
@@ -247,20 +213,6 @@ class CaptureSource:
             start=start,
             unreadable=~readable,
             names=self._names.names,
-        )
-
-    def _connections(self, identity: Identity, marks: Sequence[tuple[str, str]], ts: Array, seq: Array) -> pa.RecordBatch:
-        peers = [self._peers[folder] for _, folder in marks]
-        return Connection.build(
-            identity,
-            {
-                "ts": ts,
-                "seq": seq,
-                "peer": np.array([peer.number for peer in peers], np.int64),
-                "event": [event for event, _ in marks],
-                "inbound": [peer.inbound for peer in peers],
-                "address": [address(folder) for _, folder in marks],
-            },
         )
 
     def _lost(self) -> list[CaptureFile]:
@@ -300,24 +252,37 @@ class CaptureSource:
         return self._mark
 
     def _position(self) -> dict[str, Any]:
-        peers = {}
+        peers: dict[str, list[Any]] = {}
         for folder, files in self._folder.peers.items():
-            peer = self._peers.get(folder, _NOBODY)
-            state = [peer.number, peer.inbound, 0, 0, 0, 0]
+            state: list[Any] = [self._connections.open.get(folder), Progress(0, 0), Progress(0, 0)]
             for file in files:
-                at = 4 if file.sent else 2
-                state[at : at + 2] = GIVEN_UP if file.broken and file.told else file.delivered, file.key
+                given_up = file.broken and file.told
+                state[2 if file.sent else 1] = file.progress._replace(delivered=GIVEN_UP) if given_up else file.progress
             peers[folder] = state
         return {
             "session": self.session,
             "seq": self._seq,
             "newest": self._newest,
             "mark": self._mark,
-            "next_id": self._next_id,
+            "next_id": self._connections.next_id,
             "cold": self._folder.cold,
             "ended": self._ended,
             "peers": peers,
         }
+
+
+def restored(peers: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Folders of a position and what is known of each: its open connection, and the progress of what was received and sent.
+
+    Positions that were recorded before connections of one address were told apart have six numbers for it.
+    """
+    for folder, state in peers.items():
+        if len(state) == 6:  # noqa: PLR2004 - said above
+            number, inbound, received, received_key, sent, sent_key = state
+            peer = None if number is None else [number, inbound]
+            yield folder, [peer, [received, received_key, received_key], [sent, sent_key, sent_key]]
+        else:
+            yield folder, state
 
 
 def capture_root(directory: Path) -> Path:
@@ -336,29 +301,15 @@ def capture_root(directory: Path) -> Path:
     return root
 
 
-def event_numbers(count: int, before: Sequence[int], after: Sequence[int]) -> tuple[Array, Array]:
-    """Number, in one order, `count` messages and the marks directly before and after some of them (indices, ascending).
+def event_numbers(count: int, before: Sequence[int]) -> tuple[Array, Array]:
+    """Number, in one order, `count` messages and the marks before some of them (indices, ascending; `count` for behind all).
 
     Returns:
-        The numbers of the messages, and those of the marks, first the ones before messages.
+        The numbers of the messages, and those of the marks.
     """
+    places = np.array(before, np.int64)
     at = np.arange(count)
-    first, last = np.array(before, np.int64), np.array(after, np.int64)
-    number = at + np.searchsorted(first, at, side="right") + np.searchsorted(last, at, side="left")
-    return number, np.concatenate([number[first] - 1, number[last] + 1])
-
-
-def opened_inbound(files: Sequence[CaptureFile]) -> bool | None:
-    """Whether the peer opened the connection: who does sends the first `version`. None if that cannot be told."""
-    times = {file.sent: file.first[0] for file in files if file.first and file.first[1] == b"version"}
-    if not times or times.get(True) == times.get(False):
-        return None
-    return min(times, key=lambda sent: times[sent]) is False
-
-
-def address(folder: str) -> str:
-    """A peer's address and port, of its folder's name: Core replaces every colon by an underscore, and no address has others."""
-    return printable(os.fsencode(folder)).replace("_", ":")
+    return at + np.searchsorted(places, at, side="right"), places + np.arange(len(places))
 
 
 def reason(file: CaptureFile) -> str:

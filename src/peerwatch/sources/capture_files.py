@@ -1,4 +1,4 @@
-"""The files of a capture folder: found, indexed piece by piece, merged by time, and read.
+"""The files of a capture folder: indexed piece by piece, and read.
 
     message_capture/<peer address, colons as underscores>/msgs_recv.dat, msgs_sent.dat
 
@@ -8,12 +8,11 @@ they are delivered. It grows by some hundred bytes with each folder of a connect
 
 from __future__ import annotations
 
-import heapq
 import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,6 +30,8 @@ FIRST_PIECE_BYTES = 1 << 12
 RECORD = np.dtype(
     [
         ("key", "<i8"),  # latest time (ns) of its file up to here; files are merged by it
+        ("own", "<i8"),  # the same since the clock was last set back between two connections
+        ("part", "<i8"),  # how many `version` came in its file up to here, without the first
         ("ts", "<i8"),  # its own time, ns
         ("at", "<i8"),  # where it begins in its file
         ("size", "<i8"),  # payload bytes
@@ -39,15 +40,28 @@ RECORD = np.dtype(
     ]
 )
 
-FEW = 256
-"""With fewer records found than this, more of a file is looked through before it is merged: else many small steps are made."""
+OPENING = b"version"
+"""The type of message that each side of a connection begins with."""
 
-_NONE = np.zeros(0, RECORD)
+SET_BACK_NS = 2 * 10**9
+"""A `version` so much earlier than what came before it in its file was said on another connection, with another clock."""
+
+NO_RECORDS = np.zeros(0, RECORD)
 
 
-def _joined(parts: Sequence[Array]) -> Array:
+def joined(parts: Sequence[Array]) -> Array:
     """Arrays of RECORD as one. NumPy would look through all their fields for each of them."""
     return np.concatenate([part.view(f"V{RECORD.itemsize}") for part in parts]).view(RECORD)
+
+
+class Progress(NamedTuple):
+    """What was delivered of a file: see the attributes of CaptureFile."""
+
+    delivered: int
+    key: int
+    own: int = 0
+    versions: int = 0
+    floor: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -66,8 +80,18 @@ class CaptureFile:
     """Where the first record begins that was not delivered."""
     key: int = 0
     """Latest time of the delivered records, ns."""
-    pending: Array = field(default_factory=lambda: _NONE)
+    own: int = 0
+    """The same since the clock was last set back between two connections."""
+    versions: int = 0
+    """How many of the delivered records are a `version`."""
+    floor: int = 0
+    """Key with which what followed then began; 0 if that did not happen."""
+    pending: Array = field(default_factory=lambda: NO_RECORDS)
     """RECORD: found and not delivered."""
+    held: Array = field(default_factory=lambda: NO_RECORDS)
+    """RECORD without keys: found after the pending ones, from a `version` on before which the clock was set back."""
+    other: CaptureFile | None = None
+    """The other direction."""
     ahead: Ahead = Ahead.MORE
     """What follows the pending records."""
     broken: str | None = None
@@ -79,6 +103,8 @@ class CaptureFile:
     first: tuple[int, bytes] | None = None
     """Time and type of its first record, if this run began to deliver there."""
     _next: int = 0
+    _found: int = 0
+    """How many of the records found are a `version`."""
 
     @property
     def left(self) -> int:
@@ -87,18 +113,33 @@ class CaptureFile:
 
     @property
     def exhausted(self) -> bool:
-        """Whether all records that can be had by now were found."""
-        return self.ahead is not Ahead.MORE or self.broken is not None
+        """Whether all records that can be had by now were found, and none is held."""
+        return not len(self.held) and not self._more
+
+    @property
+    def _more(self) -> bool:
+        return self.ahead is Ahead.MORE and self.broken is None
+
+    @property
+    def searchable(self) -> bool:
+        """Whether looking further may give more pending records."""
+        return self._more and not len(self.held)
 
     @property
     def done(self) -> bool:
         """Whether all records that can be had by now were delivered."""
         return self.exhausted and not len(self.pending)
 
-    def resume(self, delivered: int, key: int) -> None:
+    def resume(self, progress: Progress) -> None:
         """Go on after what an earlier run delivered."""
-        self.delivered = self._next = delivered
-        self.key = key
+        self.delivered, self.key, self.own, self.versions, self.floor = progress
+        self._next = progress.delivered
+        self._found = progress.versions
+
+    @property
+    def progress(self) -> Progress:
+        """What an opening of the file in a later run goes on after."""
+        return Progress(self.delivered, self.key, self.own, self.versions, self.floor)
 
     def grown(self, size: int, mtime: int) -> None:
         """The file is `size` bytes long now."""
@@ -108,11 +149,11 @@ class CaptureFile:
             self.ahead = Ahead.MORE
 
     def find(self) -> None:
-        """Look further until there are more pending records, or no more can be had. `exhausted` is right afterwards, even about
-        what lies behind the piece that was looked through.
+        """Look further until there are more pending records, or some are held, or no more can be had. `exhausted` is right
+        afterwards, even about what lies behind the piece that was looked through.
         """
         before = len(self.pending)
-        while len(self.pending) == before and not self.exhausted:
+        while len(self.pending) == before and self.searchable:
             self._look()
 
     def _look(self) -> None:
@@ -134,9 +175,45 @@ class CaptureFile:
         records["at"] = found.at + begin
         records["ts"], records["size"], records["file"] = found.ts, found.size, self.number
         records["type"] = found.type.view(RECORD["type"])[:, 0]
-        latest = int(self.pending["key"][-1]) if len(self.pending) else self.key
-        records["key"] = np.maximum(np.maximum.accumulate(found.ts), latest)
-        self.pending = _joined([self.pending, self._skipped(records)])
+        records = self._skipped(records)
+        first = self._number(records)
+        records["key"][:first] = np.maximum(records["own"][:first], self.floor)
+        self.pending = joined([self.pending, records[:first]])
+        self.held = records[first:]
+
+    def _number(self, records: Array) -> int:
+        """Set `own` and `part` of records just found; returns the first before which the clock was set back, or their number."""
+        openings = np.flatnonzero(is_opening(records))
+        before, self._found = self._found, self._found + len(openings)
+        records["part"] = np.maximum(before - 1 + np.searchsorted(openings, np.arange(len(records)), side="right"), 0)
+        own = int(self.pending["own"][-1]) if len(self.pending) else self.own
+        records["own"] = np.maximum(np.maximum.accumulate(records["ts"]), own)
+        for at in openings[max(0, 1 - before) :].tolist():
+            if records["ts"][at] < (records["own"][at - 1] if at else own) - SET_BACK_NS:
+                return int(at)
+        return len(records)
+
+    def release(self) -> bool:
+        """Make held records pending if it is their turn: the other direction has come to its `version`, too, or to its end.
+
+        Both then go on with the same key, so that they are merged by the times of the new clock.
+        """
+        part = int(self.held["part"][0])
+        floor = self.key
+        if (other := self.other) is not None:
+            if not len(other.pending):
+                other.find()
+            following = next((int(records["part"][0]) for records in (other.pending, other.held) if len(records)), None)
+            if following is not None and following < part:
+                return False
+            floor = max(floor, other.floor if other.versions > part else other.key)
+        self.floor, self.own = floor, 0
+        records, self.held = self.held, NO_RECORDS
+        self._found = part
+        first = self._number(records)
+        records["key"][:first] = np.maximum(records["own"][:first], floor)
+        self.pending, self.held = records[:first], records[first:]
+        return True
 
     def _find(self, descriptor: int, begin: int) -> Records:
         found = find_records(os.pread(descriptor, PIECE_BYTES if begin else FIRST_PIECE_BYTES, begin), self.size - begin)
@@ -154,9 +231,12 @@ class CaptureFile:
         new = np.flatnonzero(records["ts"] > self.skip_until)
         if not len(new):
             self.delivered = self._next
-            return _NONE
-        self.skip_until = 0
-        self.delivered = int(records["at"][new[0]])
+            new = np.array([len(records)])
+        else:
+            self.skip_until = 0
+            self.delivered = int(records["at"][new[0]])
+        self._found += int(np.count_nonzero(is_opening(records[: new[0]])))
+        self.versions = self._found
         return records[new[0] :]
 
     def deliver(self, count: int) -> None:
@@ -164,9 +244,10 @@ class CaptureFile:
         if count:
             last = self.pending[count - 1]
             self.delivered = int(last["at"] + RECORD_HEADER.itemsize + last["size"])
-            self.key = int(last["key"])
+            self.key, self.own = int(last["key"]), int(last["own"])
+            self.versions += int(np.count_nonzero(is_opening(self.pending[:count])))
             self.pending = self.pending[count:]
-        if not len(self.pending) and not self.exhausted:
+        if not len(self.pending) and self.searchable:
             self.find()
 
     def read_into(self, at: int, space: memoryview) -> bool:
@@ -181,92 +262,9 @@ class CaptureFile:
         return False
 
 
-_Head = tuple[int, str, bool, int]
-"""First pending record of a file in merged order: its key, the file's folder and direction; then the file's number."""
-
-
-class Merge:
-    """Files merged by time: in order of `key`, then of peer folder, received before sent, and within a file as recorded.
-
-    A node's clock may stand still or step back; then a file's records follow one another all the same. So the order depends
-    only on what is in the files, not on how much of it is taken at once.
-    """
-
-    def __init__(self) -> None:
-        """Start without files."""
-        self._heads: list[_Head] = []
-        self._files: dict[int, CaptureFile] = {}
-
-    def offer(self, file: CaptureFile) -> None:
-        """Merge what `file` has from now on: a new one, or one that has grown."""
-        if file.number in self._files:
-            return
-        file.find()
-        self._files[file.number] = file
-        self._push(file)
-
-    def take(self, most: int, most_bytes: int) -> Array:
-        """The next records (RECORD), at most `most` and at most `most_bytes` of payload, but at least one if there is one."""
-        parts: list[Array] = []
-        while self._heads and most:
-            files, part = self._round(most)
-            fits = int(np.searchsorted(np.cumsum(part["size"]), most_bytes, side="right"))
-            part = part[: min(most, fits if parts else max(fits, 1))]
-            counts = Counter(part["file"].tolist())
-            for file in files:
-                file.deliver(counts[file.number])
-                self._push(file)
-            if not len(part):
-                break
-            parts.append(part)
-            most -= len(part)
-            most_bytes -= int(part["size"].sum())
-        return _joined(parts) if parts else _NONE
-
-    def _push(self, file: CaptureFile) -> None:
-        if len(file.pending):
-            heapq.heappush(self._heads, (int(file.pending["key"][0]), file.folder, file.sent, file.number))
-        else:
-            del self._files[file.number]
-
-    def _round(self, enough: int) -> tuple[list[CaptureFile], Array]:
-        """Records that come next for certain: those before the first record of a file not looked at, and up to the last record
-        that was found of any file which has more. Stops to look at files when `enough` records are there.
-
-        Returns:
-            The files concerned, taken off the heap, and the records in order.
-        """
-        files: list[CaptureFile] = []
-        found, check = 0, enough
-        horizon: tuple[int, str, bool] | None = None
-        while self._heads and (horizon is None or self._heads[0][:3] <= horizon):
-            if found >= check:
-                before = self._heads[0][0]
-                if sum(int(np.searchsorted(file.pending["key"], before)) for file in files) >= enough:
-                    break
-                check = 2 * found
-            file = self._files[heapq.heappop(self._heads)[3]]
-            files.append(file)
-            while len(file.pending) < FEW and not file.exhausted:
-                file.find()
-            found += len(file.pending)
-            if not file.exhausted:
-                bound = (int(file.pending["key"][-1]), file.folder, file.sent)
-                horizon = bound if horizon is None else min(horizon, bound)
-        if self._heads:
-            horizon = self._heads[0][:3] if horizon is None else min(horizon, self._heads[0][:3])
-        files.sort(key=lambda f: (f.folder, f.sent))
-        merged = _joined([_until(file, horizon) for file in files])
-        return files, merged[np.argsort(merged["key"], kind="stable")]
-
-
-def _until(file: CaptureFile, horizon: tuple[int, str, bool] | None) -> Array:
-    """The first of a file's pending records, up to the horizon in merged order."""
-    if horizon is None:
-        return file.pending
-    if (file.folder, file.sent) <= horizon[1:]:
-        return file.pending[: np.searchsorted(file.pending["key"], horizon[0], side="right")]
-    return file.pending[: np.searchsorted(file.pending["key"], horizon[0], side="left")]
+def is_opening(records: Array) -> Array:
+    """Mask of the records (RECORD) that are a `version`."""
+    return np.asarray(np.ascontiguousarray(records["type"]).view(f"S{TYPE_BYTES}") == OPENING)
 
 
 def read_payloads(files: Sequence[CaptureFile], which: Array, records: Array) -> tuple[Array, Array, Array]:

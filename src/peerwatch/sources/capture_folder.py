@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from peerwatch.sources.capture_files import RECEIVED, SENT, CaptureFile
+from peerwatch.sources.capture_files import RECEIVED, SENT, CaptureFile, Progress
 
 FORGET_NS = 3600 * 10**9
 """A connection sends a ping every two minutes (Core, net_processing.cpp: PING_INTERVAL); after an hour it is over."""
@@ -42,16 +42,16 @@ class CaptureFolder:
         """Files by folder, at most one of each direction."""
         self.files: dict[int, CaptureFile] = {}
         """Files by number."""
-        self._resumed: dict[tuple[str, bool], tuple[int, int]] = {}
+        self._resumed: dict[tuple[str, bool], Progress] = {}
         self._forgotten: set[str] = set()
         self._listed = 0
         self._swept: int | None = None
         self._looked = 0
         self._count = 0
 
-    def resume(self, folder: str, *, sent: bool, delivered: int, key: int) -> None:
-        """An earlier run delivered so many bytes of a file, up to the time `key` (ns); GIVEN_UP if it is to be left alone."""
-        self._resumed[folder, sent] = (delivered, key)
+    def resume(self, folder: str, *, sent: bool, progress: Progress) -> None:
+        """An earlier run delivered so much of a file; `progress.delivered` is GIVEN_UP if it is to be left alone."""
+        self._resumed[folder, sent] = progress
 
     def scan(self, now: int) -> list[CaptureFile]:
         """Files that are new or have grown since the last scan.
@@ -118,13 +118,14 @@ class CaptureFolder:
         self._count += 1
         resumed = self._resumed.pop((folder, sent), None)
         if resumed is not None:
-            delivered, key = resumed
-            if delivered == GIVEN_UP:
+            if resumed.delivered == GIVEN_UP:
                 file.broken, file.told = "was given up", True
-            elif delivered <= size:  # or it was removed and began anew
-                file.resume(delivered, key)
+            elif resumed.delivered <= size:  # or it was removed and began anew
+                file.resume(resumed)
         elif self.cold and file.path.parent.stat().st_mtime_ns <= self.cold:
             file.skip_until = self.cold  # it was there, delivered and forgotten, and has grown since
+        for other in self.peers[folder]:
+            file.other, other.other = other, file
         self.peers[folder].append(file)
         self.files[file.number] = file
         return file
@@ -141,6 +142,8 @@ class CaptureFolder:
 
     def _drop(self, file: CaptureFile) -> None:
         self.peers[file.folder].remove(file)
+        if file.other is not None:
+            file.other.other = None
         del self.files[file.number]
 
     def _path(self, folder: str, sent: bool) -> Path:  # noqa: FBT001 - as in _new

@@ -33,7 +33,7 @@ class WireError(IntEnum):
     SUPERFLUOUS_WITNESS = 7
     """A transaction announces witnesses, and all of them are empty (Core, likewise)."""
     INDEX_OVERFLOW = 8
-    """Differentially encoded indexes go beyond 16 bits (BIP 152; Core, blockencodings.h: DifferenceFormatter)."""
+    """Differentially encoded indexes go beyond 16 bits or the end of their list (BIP 152; Core, blockencodings.h)."""
     OVERSIZED = 9
     """The payload is longer than any node accepts (Core, net.h: MAX_PROTOCOL_MESSAGE_LENGTH)."""
 

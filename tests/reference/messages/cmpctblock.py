@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import strategies as st
 
 from tests.reference.blocks import header, headers, row
@@ -20,9 +22,9 @@ def decode(reader: Reader, kind: str) -> Rows:
         found["transactions"] = found["short_ids"] + found["prefilled"]
         transactions = []
         last = -1
-        for _ in range(found["prefilled"]):
+        for before in range(found["prefilled"]):
             last += reader.length(MOST) + 1
-            if last > 0xFFFF:
+            if last > 0xFFFF or last > found["short_ids"] + before:
                 raise Stopped("index_overflow")
             transactions.append(transaction(reader))
         found |= sums(transactions)
@@ -33,12 +35,17 @@ def decode(reader: Reader, kind: str) -> Rows:
 
 
 def payloads(_kind: str) -> st.SearchStrategy[bytes]:
-    between = st.integers(0, 300) | st.just(20_000)
-    prefilled = st.builds(lambda n, tx: compact_size(n) + tx, between, valid())
     return st.builds(
-        lambda head, nonce, short_ids, txs: head + nonce + listed(short_ids) + listed(txs),
+        lambda head, nonce, body: head + nonce + body,
         headers(),
         octets(8),
-        st.lists(octets(6), max_size=5) | st.just([bytes(6)] * 300),
-        st.lists(prefilled, max_size=3),
+        (st.lists(octets(6), max_size=5) | st.just([bytes(6)] * 300)).flatmap(_lists),
     )
+
+
+def _lists(short_ids: list[bytes]) -> st.SearchStrategy[bytes]:
+    """Both lists: as many places between prefilled transactions, together, as there are short ids at most."""
+    places = st.lists(st.integers(0, len(short_ids)), max_size=3).map(sorted)
+    between = places.map(lambda at: [b - a for a, b in pairwise([0, *at])])
+    prefilled = between.flatmap(lambda gaps: st.tuples(*(valid().map((compact_size(n)).__add__) for n in gaps)))
+    return prefilled.map(lambda txs: listed(short_ids) + listed(list(txs)))

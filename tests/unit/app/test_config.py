@@ -67,6 +67,7 @@ def test_everything_can_be_set() -> None:
         ('record = "lite"', "invalid enum value 'lite' in `record`; use light, standard, full"),
         ("[retention]\nday = 3", "unknown key `day` in `retention`; did you mean `days`?"),
         ("[retention]\ndays = 0", "expected `int` >= 1 in `retention.days`"),
+        ('[retention]\ngib = "9"', "expected `float`, got `str` in `retention.gib`"),
         ("[retention]\ngib = 0", "expected `float` > 0.0 in `retention.gib`"),
         ("[retention]\nrollup_days = 9", "`retention.days` must be set, and to no more than `rollup_days` (9)"),
         ("[retention]\ndays = 10\nrollup_days = 9", "`retention.days` must be set, and to no more than `rollup_days` (9)"),

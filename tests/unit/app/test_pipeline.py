@@ -8,6 +8,7 @@ import pytest
 from peerwatch.app.pipeline import Pipeline, Settings
 from peerwatch.detect.registry import all_detectors
 from peerwatch.schema.batch import SECOND
+from peerwatch.schema.table import Identity
 from peerwatch.schema.tables.incident import Incident
 from peerwatch.sources._api import Chunk
 from peerwatch.sources.simulation.simulation import Plan
@@ -46,6 +47,19 @@ def test_messages_become_rows_beside_those_of_the_source() -> None:
     assert outcome.detected == {}
     quiet = pipeline.feed(chunk([START + 3], messages=[]))
     assert list(quiet.rows) == ["ping"]
+
+
+def test_what_an_ended_or_replaced_session_held_back_is_left() -> None:
+    """Its last second is given with its last chunk, or with the first of its successor; once, and not at the end again."""
+    wrong = [START, START + 1]  # messages of one byte
+    ended, replaced = Pipeline("alice", SETTINGS), Pipeline("alice", SETTINGS)
+    ((identity, rows),) = ended.feed(chunk(wrong, ended=True)).left
+    assert (identity, sum(rows["weird"].column("count").to_pylist())) == (ALICE, 2)
+    assert ended.finish().left == []
+    assert replaced.feed(chunk(wrong)).left == []
+    successor = Identity("alice", ALICE.session + 1, ALICE.source)
+    assert replaced.feed(chunk([START + 2], successor)).left == [(ALICE, rows)]
+    assert [i for i, _ in replaced.finish().left] == [successor]
 
 
 def test_an_empty_chunk_moves_time_on() -> None:

@@ -125,6 +125,20 @@ def test_a_source_that_has_ended_may_forget(archive: Archive) -> None:
     assert (seqs(archive), seqs(archive, "bob")) == ([0], [0, 1])
 
 
+def test_what_a_source_held_back_is_recorded(archive: Archive) -> None:
+    """When it has ended while others go on, its last second is written before its segment is closed."""
+    going = Script([numbered(0, 1, who=BOB)], live=True)
+    found: list[int] = []
+
+    def look() -> bool:
+        found.append(len(Query(archive.path).table("SELECT * FROM weird WHERE node = 'alice'")))
+        return len(found) > 3
+
+    Watch(archive, settings()).run([Script([numbered(0, 1, ended=True)]), going], look)
+    assert found == [0, 1, 1, 1]
+    assert len(Query(archive.path).table("SELECT * FROM weird WHERE node = 'alice'")) == 1
+
+
 def test_stopping_takes_what_is_left(archive: Archive) -> None:
     """A live source is asked until it has nothing more, and detection sees the end of the last second."""
     source = Script([numbered(0, 1)], rest=[[numbered(1, 2)], [numbered(3, 1, messages=[])], [numbered(4, 1)]], live=True)

@@ -47,6 +47,14 @@ def test_every_verb_has_help_with_an_example(peerwatch: Command, verb: str) -> N
         assert re.search(r"\s{2,}\S|\n\s+\S", block.strip()), block
 
 
+@pytest.mark.parametrize("verb", ["demo", "doctor", "replay", "run", "simulate", "tracer", "watcher"])
+def test_help_of_a_verb_needs_nothing_large(verb: str) -> None:
+    """What a verb works with is imported when it works."""
+    program = f"import sys, peerwatch.cli.{verb}; print({{'numpy', 'pyarrow', 'duckdb'}} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
 def test_help_is_fast() -> None:
     """Neither help nor version imports anything heavy: no arrays, no Arrow, no database."""
     code = "import sys; from peerwatch.cli.main import main\ntry: main()\nfinally: print(sorted(sys.modules), file=sys.stderr)"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,18 @@ def test_a_capture_and_the_archive_made_of_it(peerwatch: Command, tmp_path: Path
     results = [peerwatch("sql", count, "--archive", folder, "--format", "json").out for folder in (first, second)]
     assert results[0] == results[1] != ""
     assert '"alpha"' in peerwatch("sql", "SELECT DISTINCT node FROM message", "--archive", second, "--format", "json").out
+
+
+def test_a_capture_needs_neither_duckdb_nor_the_simulation(tmp_path: Path) -> None:
+    """They take a third of the time that a small capture takes."""
+    program = f"""
+import sys
+from peerwatch.cli.main import root
+root(["replay", {str(CAPTURE)!r}, "--archive", {str(tmp_path / "archive")!r}, "--quiet"], standalone_mode=False)
+print([name for name in sys.modules if name == "duckdb" or name.startswith("peerwatch.sources.simulation.sim")])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize("speed", ["0", "-1", "fast"])

@@ -82,11 +82,46 @@ def test_sources_and_sessions_are_kept_apart() -> None:
 
 
 def test_sources_are_bounded() -> None:
-    """The one that came first goes."""
+    """The one that came first goes, and what it held back is told."""
     connections = Connections("alice")
-    for n in range(SOURCES + 1):
-        feed(connections, one(0.1, "ping"), Identity("alice", 1, f"source{n}"))
-    assert [w[0].source for w in connections.finish()] == [f"source{n}" for n in range(1, SOURCES + 1)]
+    identities = [Identity("alice", 1, f"source{n}") for n in range(SOURCES + 1)]
+    for identity in identities:
+        feed(connections, one(0.1, "nonsense"), identity)
+    assert [(i, t["weird"].num_rows) for i, t in connections.replaced()] == [(identities[0], 1)]
+    assert [w[0] for w in connections.finish()] == identities[1:]
+
+
+def test_what_is_left_when_a_source_ends_or_is_replaced() -> None:
+    """It is told once, with time and number of the last event, whether the end was said or another session came."""
+    ended, replaced = Connections("alice"), Connections("alice")
+    stream = one(0.1, "nonsense")
+    stream.message(at(0.2), 1, "ping")
+    successor = Identity("alice", IDENTITY.session + 1, IDENTITY.source)
+    for connections in (ended, replaced):
+        feed(connections, stream, IDENTITY)
+    left = ended.end(IDENTITY)
+    assert ended.end(IDENTITY) == ended.end(successor) == {}
+    assert ended.finish() == []
+    feed(replaced, one(5, "ping"), successor)
+    assert replaced.end(IDENTITY) == {}
+    assert replaced.replaced() == [(IDENTITY, left)]
+    assert replaced.replaced() == []
+    (row,) = left["weird"].to_pylist()
+    assert [row[name] for name in ("ts", "seq", "first_ts", "first", "session")] == [
+        at(0.2), 1, at(0.1), 0, IDENTITY.session,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(300, 304))
+def test_rows_have_the_moment_of_the_event_that_they_are_told_with(seed: int) -> None:
+    """So that a replay by time and number gives them as live, whatever the batches."""
+    stream = talk(seed, upset=True)
+    batch = stream.batch()
+    tables, event_of = Connections("alice").feed(batch.identity, batch.tables, batch.event_of, batch.events, None)
+    assert {"weird", "relay", "exchange", "handshake"} <= tables.keys()
+    for name, table in tables.items():
+        assert table.column("seq").to_pylist() == event_of[name].tolist()
+        assert table.column("ts").to_pylist() == batch.events[event_of[name]].tolist()
 
 
 def test_nothing_in_nothing_out() -> None:

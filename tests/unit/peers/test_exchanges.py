@@ -94,13 +94,13 @@ def test_block_transactions_by_block() -> None:
     block(stream, 0.4, "blocktxn", 1, inbound=True)
     block(stream, 0.5, "blocktxn", 3, inbound=True)
     assert outcomes(stream)[0] == ("getblocktxn", False, "answered", 200, 6, 8)
-    found = [(r["kind"], r["inbound"], r["seq"]) for r in told(stream, 4)["weird"]]
+    found = [(r["kind"], r["inbound"], r["first"]) for r in told(stream, 4)["weird"]]
     assert found == [("getblocktxn_unannounced", False, 7), ("blocktxn_unrequested", True, 9)]
 
 
 def weird_pongs(stream: Stream, size: int) -> list[tuple[str, int]]:
     """Kinds and seqs of what is weird about pongs."""
-    return [(r["kind"], r["seq"]) for r in told(stream, size).get("weird", []) if r["type"] == "pong"]
+    return [(r["kind"], r["first"]) for r in told(stream, size).get("weird", []) if r["type"] == "pong"]
 
 
 def begun() -> Stream:

@@ -13,7 +13,7 @@ from peerwatch.peers.matcher import MOST, Matcher
 from peerwatch.peers.requests import Answers, Requests, Why, keys
 from peerwatch.peers.stretch import Arrivals, Stretch
 
-DUE, UNTIL = np.array([50, 100]), np.array([100, 100])
+UNTIL = np.array([50, 100])
 Step = tuple[str, int, int, int, int]
 """ask, answer or close; peer, side, kind, item."""
 Told = tuple[str, int, int, int]
@@ -28,15 +28,12 @@ def steps_of(seed: int, count: int) -> tuple[list[Step], np.ndarray]:
     return list(zip(what, *parts, strict=True)), np.cumsum(rng.choice([0, 1, 5, 60], count, p=[0.3, 0.5, 0.15, 0.05]))
 
 
-def plainly(steps: list[Step], now: np.ndarray, capacity: int) -> list[Told]:  # noqa: C901 - for reading
+def plainly(steps: list[Step], now: np.ndarray, capacity: int) -> list[Told]:
     """One by one."""
-    waits: OrderedDict[tuple[int, ...], list[int]] = OrderedDict()  # key: ordinal, kind, number, whether it is overdue
+    waits: OrderedDict[tuple[int, ...], list[int]] = OrderedDict()  # key: ordinal, kind, number
     numbers, out = [0, 0], []
     for at, (what, peer, side, kind, item) in enumerate(steps):
-        for key, (asked, of, _, told) in list(waits.items()):
-            if now[at] > now[asked] + DUE[of] and DUE[of] < UNTIL[of] and not told:
-                waits[key][3] = True
-                out.append(("overdue", asked, at, -1))
+        for key, (asked, of, _) in list(waits.items()):
             if now[at] > now[asked] + UNTIL[of]:
                 out.append(("unanswered", asked, at, -1))
                 del waits[key]
@@ -46,20 +43,20 @@ def plainly(steps: list[Step], now: np.ndarray, capacity: int) -> list[Told]:  #
         if what == "ask":
             if key in waits:
                 out.append(("superseded", waits.pop(key)[0], at, -1))
-            for other, (asked, _, number, _) in list(waits.items()):
+            for other, (asked, _, number) in list(waits.items()):
                 if other[1] == side and number == numbers[side] - capacity:
                     out.append(("forgotten", asked, at, -1))
                     del waits[other]
-            waits[key] = [at, kind, numbers[side], False]
+            waits[key] = [at, kind, numbers[side]]
             numbers[side] += 1
         if what == "close":
             out += [("closed", waits.pop(other)[0], at, -1) for other in [k for k in waits if k[0] == peer]]
-    return sorted(out) + sorted(("waits", asked, of, told) for asked, of, _, told in waits.values())
+    return sorted(out) + sorted(("waits", asked, of, -1) for asked, of, _ in waits.values())
 
 
 def by_matcher(steps: list[Step], now: np.ndarray, capacity: int, size: int) -> list[Told]:
     """In batches of so many, with a snapshot between them."""
-    matcher, out = Matcher(capacity, DUE, UNTIL), []
+    matcher, out = Matcher(capacity, UNTIL), []
     for first in range(0, len(steps), size):
         part = steps[first : first + size]
         clock = now[first : first + size]
@@ -74,23 +71,21 @@ def by_matcher(steps: list[Step], now: np.ndarray, capacity: int, size: int) -> 
         for i, step in enumerate(part):
             if step[0] == "close":
                 closed.setdefault(step[1], first + i)
-        for ended, (late, when), lost in matcher.run(stretch, requests, Answers(key[answers], ordinal[answers]), closed):
+        for ended, lost in matcher.run(stretch, requests, Answers(key[answers], ordinal[answers]), closed):
             by = [ordinal[answers][a] if a >= 0 else -1 for a in ended.answer.tolist()]
             asked = ended.requests.ordinal.tolist()
             out += [
                 (Why(w).name.lower(), a, t, b)
                 for w, a, t, b in zip(ended.why.tolist(), asked, ended.at.tolist(), by, strict=True)
             ]
-            out += [("overdue", a, t, -1) for a, t in zip(late.ordinal.tolist(), when.tolist(), strict=True)]
             out += [("lost", -1, t, -1) for t in lost[2].tolist()]
         state = json.loads(json.dumps(matcher.state()))
-        matcher = Matcher(capacity, DUE, UNTIL)
+        matcher = Matcher(capacity, UNTIL)
         matcher.restore(state)
     waiting = matcher.waiting()
-    told = matcher._told[(matcher._waiting & np.uint64(matcher_module._PLACE)).astype(np.int64)]
-    left = zip(waiting.ordinal.tolist(), waiting.kind.tolist(), told.tolist(), strict=True)
+    left = zip(waiting.ordinal.tolist(), waiting.kind.tolist(), strict=True)
     assert matcher.forgotten == sum(what in ("lost", "forgotten") for what, *_ in out)
-    return sorted(out) + sorted(("waits", a, k, t) for a, k, t in left)
+    return sorted(out) + sorted(("waits", a, k, -1) for a, k in left)
 
 
 def alike(told: list[Told]) -> list[Told]:
@@ -127,14 +122,14 @@ def test_capacity_is_checked() -> None:
     """None at all, or more than leaves room for new requests, is refused."""
     for capacity in (0, MOST + 1):
         with pytest.raises(ValueError, match="a matcher holds between 1 and"):
-            Matcher(capacity, DUE, UNTIL)
+            Matcher(capacity, UNTIL)
 
 
 def test_drop_all() -> None:
     """Everything that waited is given back, and then nothing waits."""
     clock = np.array([1, 2])
     stretch = Stretch(Arrivals({}, {}, clock, clock, 0), 0, 2)
-    matcher = Matcher(8, DUE, UNTIL)
+    matcher = Matcher(8, UNTIL)
     two = np.arange(2)
     requests = Requests(two.astype(np.uint64), two, clock, two, two, two, two, clock)
     list(matcher.run(stretch, requests, Answers(np.zeros(0, np.uint64), np.zeros(0, np.int64)), {}))

@@ -41,8 +41,8 @@ def begun() -> Stream:
 
 
 def weirds(stream: Stream, size: int = 1) -> list[tuple[str, int, int]]:
-    """Kind, seq and count of what is weird."""
-    return [(r["kind"], r["seq"], r["count"]) for r in told(stream, size).get("weird", [])]
+    """Kind, seq of the first, and count of what is weird."""
+    return [(r["kind"], r["first"], r["count"]) for r in told(stream, size).get("weird", [])]
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
@@ -64,7 +64,10 @@ def test_a_minute(size: int) -> None:
     }  # fmt: skip
     late = dict.fromkeys(first, 0) | {"unanswered": 1}
     who = {"peer": 1, "inbound": True}
-    assert rows == [{"ts": at(0), "seq": 5, **who, **first}, {"ts": at(60), "seq": 12, **who, **late}]
+    assert rows == [
+        {"ts": at(61.5), "seq": 12, **who, "minute": at(0), **first},
+        {"ts": at(61.5), "seq": 12, **who, "minute": at(60), **late},
+    ]
     assert weirds(stream, size) == [("tx_unrequested", 10, 1), ("notfound_unrequested", 11, 1)]
 
 

@@ -60,16 +60,18 @@ def test_type_codes() -> None:
 
 
 def test_output() -> None:
-    """Rows come out by event, those of one event as they were added; columns with labels likewise."""
+    """Rows come out by event, with its time and number, those of one event as they were added; columns with labels likewise."""
     out = Output()
     for event, nonce in ((5, 1), (2, 2), (5, 3)):
-        out.add(Ping, event, {"ts": SECOND, "seq": event, "peer": 1, "inbound": True, "pong": False, "nonce": nonce})
+        out.add(Ping, event, {"peer": 1, "inbound": True, "pong": False, "nonce": nonce})
     for at_event, kind in ((7, 1), (3, 0)):
         one = np.array([at_event])
-        columns = {"ts": one, "seq": one, "peer": one, "kind": np.array([kind]), "inbound": one > 0, "outcome": np.array([0])}
+        columns = {"peer": one, "kind": np.array([kind]), "inbound": one > 0, "outcome": np.array([0])}
         times = {"asked": one, "duration": one, "request": one}
         out.extend(Exchange, one, {**columns, **times}, {"kind": ["ping", "getaddr"], "outcome": ["answered"]})
-    tables, events = out.built(IDENTITY)
+    tables, events = out.built(IDENTITY, lambda events: (events * SECOND, events + 100))
+    assert tables["ping"].column("ts").to_pylist() == [2 * SECOND, 5 * SECOND, 5 * SECOND]
+    assert tables["exchange"].column("seq").to_pylist() == [103, 107]
     assert tables["ping"].column("nonce").to_pylist() == [2, 1, 3]
     assert events["ping"].tolist() == [2, 5, 5]
     assert tables["exchange"].column("kind").to_pylist() == ["ping", "getaddr"]

@@ -96,7 +96,7 @@ def test_a_connection_to_oneself() -> None:
         row = VERSION | {"peer": peer, "inbound": inbound, "nonce": nonce}
         stream.message(at(ts), peer, "version", inbound=inbound, version=[row])
     for size in (1, 100):
-        assert [(r["peer"], r["seq"]) for r in told(stream, size)["weird"] if r["kind"] == "self_connection"] == [(3, 7)]
+        assert [(r["peer"], r["first"]) for r in told(stream, size)["weird"] if r["kind"] == "self_connection"] == [(3, 7)]
 
 
 def test_own_nonces_are_bounded() -> None:
@@ -109,4 +109,4 @@ def test_own_nonces_are_bounded() -> None:
     for nonce in (1, 2):
         stream.message(at(0.3), 2, "version", version=[VERSION | {"peer": 2, "nonce": nonce}])
     found = [r for r in told(stream, 10)["weird"] if r["kind"] == "self_connection"]
-    assert [(r["count"], r["seq"]) for r in found] == [(1, OwnNonces.KEPT + 4)]
+    assert [(r["count"], r["first"]) for r in found] == [(1, OwnNonces.KEPT + 4)]

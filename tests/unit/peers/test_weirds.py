@@ -28,7 +28,9 @@ def test_kinds_are_documented() -> None:
 
 
 def test_sums_by_peer_direction_type_and_second() -> None:
-    """Messages of one second are one row, with time, number and size of the first; told with a later second's first event."""
+    """Messages of one second are one row, with time, number and size of the first; told with a later second's first event,
+    whose time and number they have; or at the end with those of the last.
+    """
     stream = Stream()
     for ts, peer, kind, inbound in (
         (0.1, 1, "tx", True), (0.2, 1, "tx", True), (0.3, 1, "tx", False), (0.4, 2, "tx", True), (0.5, 1, "inv", True),
@@ -36,7 +38,8 @@ def test_sums_by_peer_direction_type_and_second() -> None:
     ):  # fmt: skip
         stream.message(at(ts), peer, kind, inbound=inbound, size=int(ts * 10), error="truncated")
     rows = told(stream, 100)["weird"]
-    assert [(r["peer"], r["type"], r["inbound"], r["count"], r["seq"], r["ts"], r["size"]) for r in rows] == [
+    assert {(r["seq"], r["ts"]) for r in rows} == {(5, at(1.2))}
+    assert [(r["peer"], r["type"], r["inbound"], r["count"], r["first"], r["first_ts"], r["size"]) for r in rows] == [
         (1, "tx", True, 2, 0, at(0.1), 1),
         (1, "tx", False, 1, 2, at(0.3), 3),
         (2, "tx", True, 1, 3, at(0.4), 4),

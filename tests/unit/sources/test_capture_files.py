@@ -1,19 +1,17 @@
-"""Capture files: indexed by pieces, merged by time, read."""
+"""Capture files: indexed by pieces, read."""
 
 from __future__ import annotations
 
 import struct
-import tempfile
 import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from peerwatch.sources import capture_files
-from peerwatch.sources.capture_files import CaptureFile, Merge, read_payloads
+from peerwatch.sources.capture_files import CaptureFile, read_payloads
+from peerwatch.sources.capture_merge import Merge
 from peerwatch.wire.capture_format import Ahead
 from peerwatch.wire.raw import PAD
 
@@ -28,54 +26,6 @@ def file_of(directory: Path, folder: str, content: bytes, *, sent: bool = False,
     file = CaptureFile(path, folder, sent, number)
     file.grown(len(content), 1)
     return file
-
-
-def expected_order(times: dict[tuple[str, bool], list[int]]) -> list[tuple[int, str, bool, int]]:
-    """The order, plainly: latest time of the file so far, folder, received before sent, position."""
-    return sorted((max(series[: i + 1]), folder, sent, i) for (folder, sent), series in times.items() for i in range(len(series)))
-
-
-FILES = st.dictionaries(st.tuples(st.sampled_from("abc"), st.booleans()), st.lists(st.integers(0, 12), max_size=30), max_size=6)
-
-
-@settings(max_examples=60, deadline=None)
-@given(times=FILES, most=st.sampled_from([1, 3, 1000]), few=st.sampled_from([1, 4]))
-def test_merged_order(times: dict[tuple[str, bool], list[int]], most: int, few: int) -> None:
-    """Whatever is taken at once and found at once, records come in the documented order, with clocks that stand and step back."""
-    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(capture_files, "PIECE_BYTES", 70)
-        patch.setattr(capture_files, "FIRST_PIECE_BYTES", 30)
-        patch.setattr(capture_files, "FEW", few)
-        merge, names = Merge(), {}
-        for number, ((folder, sent), series) in enumerate(times.items()):
-            file = file_of(Path(name), folder, b"".join(map(record, series)), sent=sent, number=number)
-            names[number] = (folder, sent)
-            merge.offer(file)
-        got = []
-        while len(records := merge.take(most, 10**6)):
-            assert len(records) <= most
-            got += [(int(r["key"]) // 1000, *names[int(r["file"])], int(r["at"]) // 24) for r in records]
-    assert got == expected_order(times)
-
-
-def test_bytes_bound_what_is_taken(tmp_path: Path) -> None:
-    """At most so many payload bytes are taken at once, but always one record."""
-    merge = Merge()
-    merge.offer(file_of(tmp_path, "a", b"".join(record(i, bytes(10)) for i in range(5))))
-    assert [len(merge.take(100, limit)) for limit in (25, 5, 1000, 1000)] == [2, 1, 2, 0]
-
-
-def test_growth_while_there_is_more_to_deliver(tmp_path: Path) -> None:
-    """A file that grows before all of it was taken is merged on without anything lost or twice."""
-    merge = Merge()
-    file = file_of(tmp_path, "a", record(1) + record(2))
-    merge.offer(file)
-    assert merge.take(1, 100)["ts"].tolist() == [1000]
-    file.path.write_bytes(b"".join(map(record, (1, 2, 3, 4))))
-    file.grown(96, 2)
-    merge.offer(file)
-    assert merge.take(9, 100)["ts"].tolist() == [2000, 3000, 4000]
-    assert len(merge.take(9, 100)) == 0
 
 
 def test_payloads(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from peerwatch.sources.capture_files import RECEIVED, SENT
+from peerwatch.sources.capture_files import RECEIVED, SENT, Progress
 from peerwatch.sources.capture_folder import BUSY_NS, CALM_NS, FORGET_NS, GIVEN_UP, SWEEP_NS, CaptureFolder
 
 
@@ -106,8 +106,8 @@ def test_resume(tmp_path: Path) -> None:
         append(tmp_path, "a")
         append(tmp_path, "a", SENT)
     folder = CaptureFolder(tmp_path)
-    folder.resume("a", sent=False, delivered=48, key=7000)
-    folder.resume("a", sent=True, delivered=GIVEN_UP, key=0)
+    folder.resume("a", sent=False, progress=Progress(48, 7000, 7000))
+    folder.resume("a", sent=True, progress=Progress(GIVEN_UP, 0))
     received = folder.scan(0)
     assert names(received) == {("a", False)}
     received[0].find()
@@ -144,7 +144,7 @@ def test_what_was_known_and_not_delivered_is_delivered_after_a_restart(tmp_path:
     """A file of which nothing was delivered begins at its start, however long ago its folder was made."""
     append(tmp_path, "old", age_ns=2 * FORGET_NS)
     folder = CaptureFolder(tmp_path, cold=time.time_ns() - FORGET_NS)
-    folder.resume("old", sent=False, delivered=0, key=0)
+    folder.resume("old", sent=False, progress=Progress(0, 0))
     found = folder.scan(0)
     found[0].find()
     assert found[0].pending["at"].tolist() == [0]

@@ -25,10 +25,12 @@ CAPTURES = sorted(p.parent for p in (Path(__file__).parents[2] / "data/captures"
 MALFORMED = {
     "addr_relay-node0": ["over_limit"],
     "addrv2_relay-node0": ["over_limit"],
+    "compactblocks-node0": ["index_overflow"],
     "filter-node0": ["over_limit"] * 3,
     "ping-node0": ["truncated"],
 }
-"""What is wrong on purpose in the captures: lists of 1010 addresses, bloom filters and elements too long, and an empty pong."""
+"""What is wrong on purpose in the captures: lists of 1010 addresses, an index beyond its block, bloom filters and elements too
+long, and an empty pong."""
 READ_BY_BTCLIB = {"addr", "addrv2", "ping", "pong", "version", "inv", "getdata", "notfound"}
 """Compared with it here; all others in tests/wireproof."""
 

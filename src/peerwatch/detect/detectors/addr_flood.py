@@ -171,6 +171,8 @@ class AddrFlood(Detector):
         )
         self._gossip = Gossip(peers, limits)
         self._source = ""
+        self._rests = False
+        """Whether nobody is suspected, and nothing was offered that was not looked at: until rows come, ticks find nothing."""
         peers.column("excess", np.float64)
         for name in _INTEGERS:
             peers.column(name, np.int64, initial=_NO_MESSAGE, merge=Merge.MAX)
@@ -190,6 +192,8 @@ class AddrFlood(Detector):
 
     def tick(self, second: int) -> Iterable[Finding]:
         """Judge the peers that sent addresses in this second, and those whose time to be judged has come."""
+        if self._rests and not self._limiter.touched:
+            return ()
         peers = self._peers
         spent = self._limiter.settle(second)
         slots = spent.slots
@@ -204,6 +208,8 @@ class AddrFlood(Detector):
         if second % CHECK_S == CHECK_S - 1:
             findings += self._check()
         self._limiter.end(second)
+        slots = peers.slots()
+        self._rests = not (peers["unchecked"][slots] | (peers["verdict"][slots] == _SUSPECT)).any()
         return findings[:FINDINGS]
 
     def snapshot(self) -> dict[str, Any]:

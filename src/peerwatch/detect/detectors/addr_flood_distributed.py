@@ -110,7 +110,7 @@ class AddrFloodDistributed(Detector):
         window = second // WINDOW_S
         findings = [] if self._window in (None, window) else self._close()
         self._window = window
-        if second % SETTLE_S != SETTLE_S - 1:
+        if second % SETTLE_S != SETTLE_S - 1 or not self._limiter.touched:
             return findings
         spent = self._limiter.settle(second)
         peers = self._peers

@@ -203,10 +203,15 @@ class Blindness(Detector):
         self._process = Processes()
         self._last_loss: list[Any] = []
         self._now = _Now()
+        self._touched = False
+        """Whether the present second has brought anything."""
+        self._active: int | None = None
+        """Seconds with messages in the ten minutes up to the last of them, once that was asked for."""
 
     def update(self, rows: Mapping[str, Rows]) -> Iterable[Finding]:
         """Count events and what was lost of them."""
         now = self._now
+        self._touched = True
         now.events += sum(len(rows[t]) for t in ("message", "connection", "mempool", "block") if t in rows)
         if (messages := rows.get("message")) is not None:
             now.messages += int(np.count_nonzero(messages["inbound"]))
@@ -224,25 +229,13 @@ class Blindness(Detector):
 
     def tick(self, second: int) -> Iterable[Finding]:
         """Judge what was not seen up to this second."""
-        now, self._now = self._now, _Now()
         self._first = second if self._first is None else self._first
-        self._events.update(second, (now.events, now.lost))
-        self._connections(now)
-        if now.messages:
-            self._last_message = second
-            self._pace.update(second, (1,))
-            self._blind_since = None
-            if self._away_since is not None and self._away_since < second:
-                self._away_since = None
-        findings = [f for loss in now.losses for f in self._single(loss)]
-        if now.unrecorded:
-            times = (min(now.unrecorded_times), max(now.unrecorded_times))
-            findings.append(self._finding("unrecorded", times, float(now.unrecorded), (0.0, 0.0), []))
-        if now.lost or second % REPEAT_S == 0:
+        repeats = second % REPEAT_S == 0
+        lost, findings = self._take(second) if self._touched else (0, [])
+        if lost or repeats:
             findings += self._share(second)
-        if second % REPEAT_S == 0:
-            findings += self._unseen(second)
-            findings += self._silence(second)
+        if repeats:
+            findings += [*self._unseen(second), *self._silence(second)]
         return findings
 
     def snapshot(self) -> dict[str, Any]:
@@ -267,6 +260,7 @@ class Blindness(Detector):
         self._blind_why = str(state["blind_why"])
         self._process.restore(state["process"])
         self._last_loss = list(state["last_loss"])
+        self._touched, self._active = True, None
         self._now = _Now(**state["now"] | {"peers": dict(state["now"]["peers"])})
 
     def clock_set_back(self, by_s: int, fresh: Mapping[str, Any]) -> None:
@@ -276,6 +270,24 @@ class Blindness(Detector):
         self._open, self._blind_why = peers, why
         self._process.restore(process)
         self._away_since, self._blind_since = (None if second is None else second - by_s for second in since)
+
+    def _take(self, second: int) -> tuple[int, list[Finding]]:
+        """Count what this second brought. Returns how many events were lost, and what its rows say by themselves."""
+        now, self._now, self._touched = self._now, _Now(), False
+        self._events.update(second, (now.events, now.lost))
+        self._connections(now)
+        if now.messages:
+            self._last_message = second
+            self._pace.update(second, (1,))
+            self._active = None
+            self._blind_since = None
+            if self._away_since is not None and self._away_since < second:
+                self._away_since = None
+        findings = [f for loss in now.losses for f in self._single(loss)]
+        if now.unrecorded:
+            times = (min(now.unrecorded_times), max(now.unrecorded_times))
+            findings.append(self._finding("unrecorded", times, float(now.unrecorded), (0.0, 0.0), []))
+        return now.lost, findings
 
     def _connections(self, now: _Now) -> None:
         """Who is connected after this second."""
@@ -319,6 +331,8 @@ class Blindness(Detector):
 
     def _share(self, second: int) -> Iterator[Finding]:
         """Events lost in the last five minutes."""
+        if not self._last_loss:
+            return
         seen, lost = self._events.value(second)
         notice, page = self.settings["loss_notice"], self.settings["loss_page"]
         if lost < self.settings["loss_least"] or lost <= notice * (seen + lost):
@@ -344,13 +358,15 @@ class Blindness(Detector):
         last, first = self._last_message, self._first
         if last is None or first is None or not self._open or self._away_since is not None or self._blind_since is not None:
             return
-        watched = min(last - first + 1, PACE_WINDOW_S)
-        (active,) = self._pace.value(last)
-        share = min(active / watched, 1 - 1 / PACE_WINDOW_S)
-        if watched < PACE_WINDOW_S // 2 or share < PACE_LEAST:
+        pause, watched = second - last, min(last - first + 1, PACE_WINDOW_S)
+        if pause <= self.settings["silence_s"] or watched < PACE_WINDOW_S // 2:
+            return
+        if self._active is None:
+            (self._active,) = self._pace.value(last)
+        share = min(self._active / watched, 1 - 1 / PACE_WINDOW_S)
+        if share < PACE_LEAST:
             return
         longest = max(self.settings["silence_s"], log(self.settings["silence_p"]) / log1p(-share))
-        pause = second - last
         if pause > longest:
             facts = {"peers_connected": float(len(self._open)), "seconds_with_messages_percent": round(100 * share, 1)}
             times = ((last + 1) * SECOND, second * SECOND)

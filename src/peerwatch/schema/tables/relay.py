@@ -14,14 +14,17 @@ from peerwatch.schema.table import Level, Table
 class Relay(Table):
     """Announce, request, deliver: transactions of one connection and direction in one minute of event time.
 
-    `inbound` is the direction in which transactions move: true from the peer to the node. ts is the start of the minute, seq the
-    `seq` of the first event that the row counts; a minute has one row for each connection with anything to count.
+    `inbound` is the direction in which transactions move: true from the peer to the node. ts and seq are those of the first event
+    after the minute, with which the row became known, or of the last event when the source ended before. A minute has one row
+    for each connection and direction with anything to count. When the watcher was stopped in a minute and started again it may
+    have two, which add up; when it crashed, what it saw last may be in none.
     """
 
     level = Level.LIGHT
 
     peer: Annotated[int, c.PEER]
     inbound: Annotated[bool, c.flag("True when the peer announces and delivers, false when the node does.")]
+    minute: Annotated[int, c.time_ns("Start of the minute.")]
     announced: Annotated[int, c.count("Transactions announced by `inv`.")]
     requested: Annotated[int, c.count("Transactions asked for by `getdata`.")]
     delivered: Annotated[int, c.count("Transactions delivered that had been asked for.")]

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from peerwatch.sources.simulation.playfile import PlayWriter
-from peerwatch.sources.simulation.simulation import Plan, Simulation
+if TYPE_CHECKING:  # who only asks whether a folder is a simulation needs none of it
+    from peerwatch.sources.simulation.playfile import PlayWriter
+    from peerwatch.sources.simulation.simulation import Plan, Simulation
 
 PLAY = "simulation.play"
 LABELS = "labels.json"
@@ -68,6 +69,9 @@ def write_simulation(plan: Plan, folder: Path, node: str = "simulated", progress
         FolderError: the folder has something else in it, or cannot be written.
         ValueError: see Simulation.
     """
+    from peerwatch.sources.simulation.playfile import PlayWriter  # noqa: PLC0415 - see the imports above
+    from peerwatch.sources.simulation.simulation import Simulation  # noqa: PLC0415 - as before
+
     simulation = Simulation(plan)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -89,6 +93,8 @@ def write_simulation(plan: Plan, folder: Path, node: str = "simulated", progress
 
 def stream_play(simulation: Simulation) -> Iterator[bytes]:
     """A simulation as the bytes of a play file, a window at a time, for the player's standard input."""
+    from peerwatch.sources.simulation.playfile import PlayWriter  # noqa: PLC0415 - see the imports above
+
     buffer = BytesIO()
     writer = PlayWriter(buffer, simulation.plan.start)
     for window in simulation:

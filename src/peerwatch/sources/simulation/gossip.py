@@ -87,10 +87,10 @@ class Gossip:
         return np.stack([slot, at]), np.minimum(self._rng.geometric(1 / (1 + rate[slot] * flush)), RELAY_MAX)
 
     def _announcing(self, span: Span, peers: Array) -> Array:
-        """Peers that announce themselves: index and time (ns), as two rows."""
+        """Peers that announce themselves where addresses are relayed: index and time (ns), as two rows."""
         due, at = run_out(self._rng, span, peers, "announce_in", self._model.self_announce_s)
-        has = peers["listed"][due] >= 0
-        return np.stack([due[has], at[has]])
+        does = (peers["listed"][due] >= 0) & peers["addr_relay"][due]
+        return np.stack([due[does], at[does]])
 
     def _announce_ourselves(self, span: Span, peers: Array) -> Announcements:
         due, at = run_out(self._rng, span, peers, "announce_out", self._model.self_announce_s)

@@ -17,7 +17,8 @@ SHORTTXIDS_LENGTH = 6
 class CmpctblockDissector(Dissector):
     """Header, nonce for the short ids (u64), a counted list of short ids, and one of prefilled transactions with their indexes.
 
-    A block of more transactions than 16-bit indexes can tell apart is INDEX_OVERFLOW, as are indexes beyond that.
+    A block of more transactions than 16-bit indexes can tell apart is INDEX_OVERFLOW, as are indexes beyond that, and those that
+    leave a place before them for which there is no short id (Core, blockencodings.cpp: InitData).
     """
 
     types = ("cmpctblock",)
@@ -36,7 +37,8 @@ class CmpctblockDissector(Dissector):
         c.skip(short_ids * SHORTTXIDS_LENGTH)
         prefilled = count(c, 1 + LEAST_BYTES)
         has_prefilled = c.live
-        sums = walked(c, prefilled, _walk_prefilled)
+        beside = iter(short_ids[c.live].tolist())
+        sums = walked(c, prefilled, lambda data, count: _walk_prefilled(data, count, next(beside)))
         c.fail(short_ids + prefilled > MAX_INDEX, WireError.INDEX_OVERFLOW)
         columns = {
             **header,
@@ -48,14 +50,14 @@ class CmpctblockDissector(Dissector):
         return rows("cmpctblock", columns, seen, c)
 
 
-def _walk_prefilled(data: bytes, count: int) -> Walked:
+def _walk_prefilled(data: bytes, count: int, short_ids: int) -> Walked:
     """Walk over so many transactions, each behind its index: how many lie between it and the one before."""
     index, at = -1, 0
     inputs = outputs = total = 0
-    for _ in range(count):
+    for number in range(count):
         between, at = compact_size(data, at)
         index += 1 + between
-        if index > MAX_INDEX:
+        if index > MAX_INDEX or index > short_ids + number:
             raise Malformed(WireError.INDEX_OVERFLOW)
         end, more_inputs, more_outputs, witness = walk(data, at)
         inputs += more_inputs

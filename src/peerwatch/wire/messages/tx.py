@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 
 from peerwatch.schema.batch import Array
@@ -12,20 +14,21 @@ from peerwatch.wire.layout import fields
 from peerwatch.wire.transactions import WITNESS_SCALE_FACTOR, Malformed, ids, walk
 
 REMEMBERED = 4096
-"""Different payloads that are remembered at once."""
-REMEMBERED_BYTES = 4096
-"""Longest payload that is remembered."""
+"""Different payloads after which those that came before them, and not since, are forgotten."""
+REMEMBERED_BYTES = 2048
+"""Longest payload that is remembered; so all of them take 16 MiB at most."""
 
 _NONE, _TRUNCATED = int(WireError.NONE), int(WireError.TRUNCATED)
 _NO_IDS = bytes(2 * ID_BYTES)
-_FOUND = 5
-"""Numbers that are found of each payload: error, end, inputs, outputs, bytes of witness."""
+_KNOWN = np.dtype([("found", "<i8", 5), ("ids", "u1", (2, ID_BYTES))])
+"""What is known of a payload: error, end, inputs, outputs, bytes of witness; txid and wtxid. Zeros where an error is."""
+_FOUND = struct.Struct("<5q")
 
 
 class TxDissector(Dissector):
     """Version (u32), inputs, outputs, witnesses, lock time (u32).
 
-    A node sends one transaction to many peers: payloads of the same bytes are walked over and hashed once a batch.
+    A node sends one transaction to many peers, within seconds: what was walked over and hashed last is remembered.
     """
 
     types = ("tx",)
@@ -33,9 +36,14 @@ class TxDissector(Dissector):
     needs = MAX_PROTOCOL_MESSAGE_LENGTH
     source = "BIP 144; Core, primitives/transaction.h: UnserializeTransaction"
 
+    def __init__(self) -> None:
+        """Start without any."""
+        self._young: dict[bytes, bytes] = {}
+        self._old: dict[bytes, bytes] = {}
+
     def dissect(self, payloads: Payloads) -> Dissected:
         """One row for each message whose transaction ends, and is one."""
-        of, found, txids = _different(payloads)
+        of, found, txids = self._different(payloads)
         error, end = found[of, 0].astype(np.int8), found[of, 1]
         message = np.flatnonzero(error == WireError.NONE)
         error[(error == WireError.TRUNCATED) & (payloads.kept < payloads.size)] = WireError.NONE
@@ -56,39 +64,42 @@ class TxDissector(Dissector):
         }
         return Dissected(columns, message, error)
 
+    def _different(self, payloads: Payloads) -> tuple[Array, Array, Array]:
+        """Each different payload once.
 
-def _different(payloads: Payloads) -> tuple[Array, Array, Array]:
-    """Each different payload once, walked over and hashed.
+        Returns:
+            Which of them each payload is (int64); what was found in it (int64, shape (different, 5)); its txid and wtxid (uint8,
+            shape (different, 2, ID_BYTES)).
+        """
+        view = payloads.buf.data
+        number: dict[bytes, int] = {}
+        of: list[int] = []
+        known: list[bytes] = []
+        for start, kept in zip(payloads.start.tolist(), payloads.kept.tolist(), strict=True):
+            data = view[start : start + kept].tobytes()
+            place = number.setdefault(data, len(known))
+            if place == len(known):
+                known.append(self._young.get(data) or self._remembered(data))
+            of.append(place)
+        all_known = np.frombuffer(b"".join(known), _KNOWN)
+        return np.array(of, np.int64), all_known["found"], all_known["ids"]
 
-    Returns:
-        Which of them each payload is (int64); what was found in it (int64, shape (different, _FOUND)); its txid and wtxid (uint8,
-        shape (different, 2, ID_BYTES)). Zeros where an error is.
-    """
-    view = payloads.buf.data
-    known: dict[bytes, int] = {}
-    of: list[int] = []
-    found: list[int] = []
-    hashes: list[bytes] = []
-    for start, kept in zip(payloads.start.tolist(), payloads.kept.tolist(), strict=True):
-        data = view[start : start + kept].tobytes()
-        number = known.get(data)
-        if number is None:
-            number = len(hashes)
-            try:
-                end, inputs, outputs, witness = walk(data, 0)
-            except IndexError:
-                found += (_TRUNCATED, 0, 0, 0, 0)
-                hashes.append(_NO_IDS)
-            except Malformed as malformed:
-                found += (int(malformed.error), 0, 0, 0, 0)
-                hashes.append(_NO_IDS)
-            else:
-                found += (_NONE, end, inputs, outputs, witness)
-                hashes.append(ids(data, end, witness))
-            if kept <= REMEMBERED_BYTES:
-                if len(known) == REMEMBERED:
-                    known.clear()
-                known[data] = number
-        of.append(number)
-    numbers = np.array(found, np.int64).reshape(-1, _FOUND)
-    return np.array(of, np.int64), numbers, np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 2, ID_BYTES)
+    def _remembered(self, data: bytes) -> bytes:
+        """What is known of a payload that did not come lately."""
+        known = self._old.get(data) or _walked(data)
+        if len(data) <= REMEMBERED_BYTES:
+            if len(self._young) >= REMEMBERED:
+                self._old, self._young = self._young, {}
+            self._young[data] = known
+        return known
+
+
+def _walked(data: bytes) -> bytes:
+    """Walk over a payload and hash it."""
+    try:
+        end, inputs, outputs, witness = walk(data, 0)
+    except IndexError:
+        return _FOUND.pack(_TRUNCATED, 0, 0, 0, 0) + _NO_IDS
+    except Malformed as malformed:
+        return _FOUND.pack(int(malformed.error), 0, 0, 0, 0) + _NO_IDS
+    return _FOUND.pack(_NONE, end, inputs, outputs, witness) + ids(data, end, witness)

@@ -61,6 +61,19 @@ def test_addresses_were_seen_lately_and_by_clocks_that_are_mostly_right() -> Non
     assert old.min() >= 0
 
 
+def test_nobody_announces_addresses_where_only_blocks_are_relayed() -> None:
+    """Neither peers to whom we connected for blocks only, nor those that so connected to us (Core: MaybeSendAddr)."""
+    seen = simulated(seconds=3600)
+    ours = {o.args["peer"] for o in seen.probe("outbound_connection") if o.args["conn_type"] == b"block-relay-only"}
+    ours &= {m.peer for m in seen.of("sendheaders", inbound=True)}
+    theirs = {m.peer for m in seen.of("version", inbound=True) if m.body[-1] == 0} & {
+        m.peer for m in seen.of("sendheaders", inbound=True)
+    }
+    assert len(ours) > 5
+    assert len(theirs - ours) > 5
+    assert not (ours | theirs) & {m.peer for m in seen.of("addr", "addrv2")}
+
+
 def test_peers_announce_themselves_after_the_handshake() -> None:
     """Most full nodes that come say first where they are, alone in a message, and so do we to them."""
     seen = simulated(seconds=3600)
