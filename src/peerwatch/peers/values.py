@@ -52,12 +52,13 @@ def _block_filter(rows: Rows) -> dict[str, Array]:
 def _version(rows: Rows) -> dict[str, Array]:
     offset = np.abs(np.clip(rows["time"], 0, 1 << 40) - rows["ts"] // SECOND)
     agents = rows.batch.column("user_agent")
+    strange = pc.replace_substring(agents, r"\x5c", " ")  # a backslash is escaped as well, though it can be shown
     empty = _mask(pc.equal(agents, _EMPTY))
     return {
         "protocol_obsolete": rows["protocol"] < MIN_PEER_PROTO_VERSION,
         "clock_offset": offset > CLOCK_OFFSET_S,
         "user_agent_empty": empty,
-        "user_agent_unprintable": _mask(pc.match_substring(agents, "\\x")),
+        "user_agent_unprintable": _mask(pc.match_substring(strange, r"\x")),
     }
 
 

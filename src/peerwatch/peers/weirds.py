@@ -5,6 +5,7 @@ A sum is told when its second of event time is over, with the first event of a l
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,9 @@ from peerwatch.wire.raw import OTHER
 
 HEAD = 32
 """Bytes kept of the first message of a sum."""
+
+PEER_SUMS = 32
+"""Sums of one second, peer and direction. What comes beyond is added up by kind only, as type `*other*`: peers make up types."""
 
 SUMS = 4096
 """Sums of one second. What comes beyond is added up by direction and kind only, as peer -1 and type `*other*`."""
@@ -149,6 +153,7 @@ class Weirds:
         """Start without any."""
         self._found: list[tuple[int, Array]] = []
         self._sums: dict[tuple[int, bool, str, str], Sum] = {}
+        self._of_peer: Counter[tuple[int, bool]] = Counter()
         self._second = 0
 
     def add(self, kind: str, rows: Array) -> None:
@@ -188,10 +193,13 @@ class Weirds:
         messages = arrivals.messages()
         peer, inbound = int(messages["peer"][row]), bool(messages["inbound"][row])
         key = (peer, inbound, *what)
+        if key not in self._sums and self._of_peer[peer, inbound] >= PEER_SUMS:
+            key = (peer, inbound, OTHER, what[1])
         if key not in self._sums:
             if len(self._sums) >= SUMS:
                 key = (NOBODY, inbound, OTHER, what[1])
             if key not in self._sums:
+                self._of_peer[key[0], inbound] += 1
                 ts, seq, size = (int(messages[name][row]) for name in ("ts", "seq", "size"))
                 names = dict(zip(("peer", "inbound", "type", "kind"), key, strict=True))
                 first = {"first_ts": ts, "first": seq, "count": 0, "size": size, "head": arrivals.head(row, HEAD)}
@@ -207,6 +215,7 @@ class Weirds:
     def _drain(self) -> Iterator[Sum]:
         yield from sorted(self._sums.values(), key=lambda s: s["first"])
         self._sums = {}
+        self._of_peer.clear()
 
     def finish(self, out: Output) -> None:
         """There will be no more of the present second."""
@@ -229,3 +238,4 @@ class Weirds:
         for each in state["sums"]:
             head = None if each["head"] is None else bytes.fromhex(each["head"])
             self._sums[each["peer"], each["inbound"], each["type"], each["kind"]] = {**each, "head": head}
+        self._of_peer = Counter((peer, inbound) for peer, inbound, _, _ in self._sums)

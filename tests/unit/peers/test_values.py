@@ -50,6 +50,7 @@ def kinds(kind: str, table: str, row: dict[str, Any], ts: int = at(0.5)) -> list
         ("version", "version", VERSION | {"user_agent": ""}, ["user_agent_empty"]),
         ("version", "version", VERSION | {"user_agent": None}, []),
         ("version", "version", VERSION | {"user_agent": "/a\\x1b[31m/"}, ["user_agent_unprintable"]),
+        ("version", "version", VERSION | {"user_agent": "/a\\x5cb/"}, []),
     ],
 )
 def test_a_value(kind: str, table: str, row: dict[str, Any], found: list[str]) -> None:

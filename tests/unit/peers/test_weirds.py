@@ -81,6 +81,20 @@ def test_sums_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(r["count"] for r in rows) == 20
 
 
+def test_a_peer_that_makes_up_types_fills_its_own_sums_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond its share a peer's are added up by kind; what others do wrong keeps its name."""
+    monkeypatch.setattr(weirds, "PEER_SUMS", 4)
+    stream = Stream()
+    for number in range(50):
+        stream.message(at(0.1), 1, f"odd{number}")
+    stream.message(at(0.2), 2, "tx", error="trailing")
+    for batch in (1, 51):
+        rows = told(stream, batch)["weird"]
+        assert [(r["peer"], r["type"], r["kind"], r["count"]) for r in rows] == [
+            *((1, f"odd{n}", "unknown_type", 1) for n in range(4)), (1, "*other*", "unknown_type", 46), (2, "tx", "trailing", 1),
+        ]  # fmt: skip
+
+
 def test_one_message_counts_once_for_each_kind() -> None:
     """Several wrong rows of one message are one, and one message may be of several kinds."""
     stream = Stream()
