@@ -18,6 +18,8 @@ class Relay(Table):
     after the minute, with which the row became known, or of the last event when the source ended before. A minute has one row
     for each connection and direction with anything to count. When the watcher was stopped in a minute and started again it may
     have two, which add up; when it crashed, what it saw last may be in none.
+
+    An answer ends all requests for its transaction; the delay counts from the last of them.
     """
 
     level = Level.LIGHT

@@ -16,8 +16,9 @@ class Weird(Table):
 
     ts and seq are those of the first event after that second, with which the row became known, or of the last event when the
     source ended before. What the kinds are stands in docs/reference/weirds.md. When there is more of it in a second than is kept
-    apart, the rest is summed up by direction and kind, as peer -1 and type `*other*`. When the watcher was stopped in a second
-    and started again, that second may have two rows, which add up; when it crashed, what it saw last may be in none.
+    apart, the rest is summed up: of one peer by kind, as type `*other*`; of all by direction and kind, as peer -1 as well. When
+    the watcher was stopped in a second and started again, that second may have two rows, which add up; when it crashed, what it
+    saw last may be in none.
 
     What events were lost becomes known up to a second after they were: until the `loss` row comes, something may be called
     unasked for that was asked for in one of them.
