@@ -67,7 +67,7 @@ def test_valid_messages_have_no_error(kind: str, data: Any) -> None:
 
 
 @each_type
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(data=st.data())
 def test_every_prefix(kind: str, data: Any) -> None:
     """A message that ends early never raises, and is the same to both decoders: as sent, and as cut by us without error."""

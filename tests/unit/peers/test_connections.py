@@ -19,7 +19,7 @@ from tests.reference.talk import in_order, talk, told
 WHOLE = 10**9
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_is_what_the_plain_rules_say(seed: int) -> None:
     """Row by row, for anything that peers may say."""
     stream = talk(seed)
@@ -28,7 +28,7 @@ def test_is_what_the_plain_rules_say(seed: int) -> None:
     assert in_order(rows) == in_order(plain)
 
 
-@pytest.mark.parametrize("seed", range(100, 106))
+@pytest.mark.parametrize("seed", range(100, 103))
 def test_batches_do_not_matter(seed: int) -> None:
     """With losses, restarts and clocks set back; nor does it matter to be replaced by a snapshot after each."""
     stream = talk(seed, upset=True)
@@ -38,7 +38,7 @@ def test_batches_do_not_matter(seed: int) -> None:
     assert told(stream, 25, restored=True) == rows
 
 
-@pytest.mark.parametrize("seed", range(200, 206))
+@pytest.mark.parametrize("seed", range(200, 203))
 def test_batches_do_not_matter_when_nothing_fits(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """With every bound so small that things are forgotten all the time."""
     for module, name, value in (
@@ -112,7 +112,7 @@ def test_what_is_left_when_a_source_ends_or_is_replaced() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("seed", range(300, 304))
+@pytest.mark.parametrize("seed", range(300, 302))
 def test_rows_have_the_moment_of_the_event_that_they_are_told_with(seed: int) -> None:
     """So that a replay by time and number gives them as live, whatever the batches."""
     stream = talk(seed, upset=True)

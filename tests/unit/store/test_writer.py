@@ -23,7 +23,7 @@ from peerwatch.store.writer import Limits, Writer
 from tests.unit.store.conftest import WHO, tables
 
 HERE = Path(__file__).parent
-KILLS = 20
+KILLS = 8
 
 
 class Clock:
