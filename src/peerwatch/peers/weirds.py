@@ -42,27 +42,6 @@ class Kind:
     source: str
 
 
-_ERRORS = {
-    WireError.TRUNCATED: ("The payload ends inside a field: the sender sent too little.", "the layout of the message"),
-    WireError.TRAILING: ("Bytes are left after the last field.", "the layout of the message"),
-    WireError.OVER_LIMIT: ("A count or length exceeds what the protocol allows.", "the limit of the field, from BIP or Core"),
-    WireError.NON_CANONICAL: ("A compact size is not in its shortest form.", "Core, serialize.h: ReadCompactSize"),
-    WireError.BAD_ADDRESS_LENGTH: ("An address whose length does not fit its network.", "BIP 155"),
-    WireError.UNKNOWN_FLAG: (
-        "A transaction announces optional data of a kind that nobody knows.",
-        "Core, primitives/transaction.h: UnserializeTransaction",
-    ),
-    WireError.SUPERFLUOUS_WITNESS: (
-        "A transaction announces witnesses, and all of them are empty.",
-        "Core, primitives/transaction.h: UnserializeTransaction",
-    ),
-    WireError.INDEX_OVERFLOW: (
-        "Differentially encoded indexes go beyond 16 bits.",
-        "BIP 152; Core, blockencodings.h: DifferenceFormatter",
-    ),
-    WireError.OVERSIZED: ("The payload is longer than any node accepts.", "Core, net.h: MAX_PROTOCOL_MESSAGE_LENGTH"),
-}  # fmt: skip
-
 _OTHERS = (
     Kind("unknown_type", "A message of a type that no BIP and no version of Core knows.", 'Core: "Unknown command"'),
     Kind(
@@ -133,7 +112,7 @@ _OTHERS = (
 
 def all_kinds() -> list[Kind]:
     """Every kind of the table `weird`: errors of the wire, rules of states, and the rest; none twice."""
-    errors = [Kind(error.name.lower(), *_ERRORS[error]) for error in WireError if error is not WireError.NONE]
+    errors = [Kind(e.name.lower(), e.meaning, e.source) for e in WireError if e is not WireError.NONE]
     return [*errors, *(Kind(r.kind, r.meaning, r.source) for r in RULES), *_OTHERS]
 
 

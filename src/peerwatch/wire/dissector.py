@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -15,27 +15,45 @@ from peerwatch.schema.table import Table
 
 
 class WireError(IntEnum):
-    """What can be wrong with a payload that a peer sent. The first that applies is kept; everything before it is, too."""
+    """What can be wrong with a payload that a peer sent. The first that applies is kept; everything before it is, too.
 
-    NONE = 0
-    TRUNCATED = 1
-    """The payload ends inside a field: the sender sent too little."""
-    TRAILING = 2
-    """Bytes are left after the last field."""
-    OVER_LIMIT = 3
-    """A count or length exceeds what the protocol allows."""
-    NON_CANONICAL = 4
-    """A compact size is not in its shortest form."""
-    BAD_ADDRESS_LENGTH = 5
-    """An address whose length does not fit its network (BIP 155)."""
-    UNKNOWN_FLAG = 6
-    """A transaction announces optional data of a kind that nobody knows (Core, transaction.h: UnserializeTransaction)."""
-    SUPERFLUOUS_WITNESS = 7
-    """A transaction announces witnesses, and all of them are empty (Core, likewise)."""
-    INDEX_OVERFLOW = 8
-    """Differentially encoded indexes go beyond 16 bits or the end of their list (BIP 152; Core, blockencodings.h)."""
-    OVERSIZED = 9
-    """The payload is longer than any node accepts (Core, net.h: MAX_PROTOCOL_MESSAGE_LENGTH)."""
+    Attributes:
+        meaning: a sentence, for everybody who looks at `message.error` or `weird.kind`.
+        source: where the rule is defined.
+    """
+
+    meaning: str
+    source: str
+
+    def __new__(cls, code: int, meaning: str = "", source: str = "") -> Self:
+        """A code with its meaning."""
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning, member.source = meaning, source
+        return member
+
+    NONE = 0, "The payload is well formed.", ""
+    TRUNCATED = 1, "The payload ends inside a field: the sender sent too little.", "the layout of the message"
+    TRAILING = 2, "Bytes are left after the last field.", "the layout of the message"
+    OVER_LIMIT = 3, "A count or length exceeds what the protocol allows.", "the limit of the field, from BIP or Core"
+    NON_CANONICAL = 4, "A compact size is not in its shortest form.", "Core, serialize.h: ReadCompactSize"
+    BAD_ADDRESS_LENGTH = 5, "An address whose length does not fit its network.", "BIP 155"
+    UNKNOWN_FLAG = (
+        6,
+        "A transaction announces optional data of a kind that nobody knows.",
+        "Core, primitives/transaction.h: UnserializeTransaction",
+    )
+    SUPERFLUOUS_WITNESS = (
+        7,
+        "A transaction announces witnesses, and all of them are empty.",
+        "Core, primitives/transaction.h: UnserializeTransaction",
+    )
+    INDEX_OVERFLOW = (
+        8,
+        "Differentially encoded indexes go beyond 16 bits or the end of their list.",
+        "BIP 152; Core, blockencodings.h: DifferenceFormatter, blockencodings.cpp: InitData",
+    )
+    OVERSIZED = 9, "The payload is longer than any node accepts.", "Core, net.h: MAX_PROTOCOL_MESSAGE_LENGTH"
 
 
 MAX_PROTOCOL_MESSAGE_LENGTH = 4_000_000
@@ -80,7 +98,7 @@ class Dissected:
 
 
 class Dissector(ABC):
-    """One payload layout. Stateless; found by walking `wire/messages`."""
+    """One payload layout; found by walking `wire/messages`. What it makes of a payload depends on nothing but that payload."""
 
     types: ClassVar[tuple[str, ...]]
     """Message types with this layout."""
