@@ -20,6 +20,7 @@ COVERED_ELSEWHERE = {
     "__main__.py": "three lines; tests/unit/cli/test_main.py runs it",
     "schema/tables": "declarations; tests/contract/test_tables.py runs over every one",
     "sources/_api.py": "a protocol; its implementations are tested",
+    "sources/rpc/_api.py": "interfaces; tests/contract/test_rpc.py runs over every reader",
     "sinks/_api.py": "a protocol; its implementations are tested",
     "wire/dissector.py": "an interface; tests/contract/test_messages.py runs over every implementation",
     "detect/_api.py": "an interface; tests/contract/test_detectors.py runs over every implementation",

@@ -1,0 +1,1 @@
+"""What the node answers: its RPC interface."""
