@@ -8,7 +8,7 @@ import re
 import tomllib
 from functools import reduce
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -39,8 +39,41 @@ class NodeConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     pid_file: str | None = None
     user: str | None = None
     """User that the process runs as."""
+    datadir: str | None = None
+    """Data directory; without it that of the process. Where RPC, log, captures and process are found."""
+    rpc: str | None = None
+    """Where it answers, `host:port` or a port of this machine; `off` for not asking it."""
+    cookie: str | None = None
+    """Its cookie, if that lies elsewhere."""
+    rpc_user: str | None = None
+    rpc_password_file: str | None = None
+    """In place of the cookie: a user that rpcauth= and rpcwhitelist= name, and a file that holds nothing but its password."""
+    log: str | None = None
+    """Its `debug.log`, if that lies elsewhere; `off` for not reading it."""
     capture: str | None = None
-    """`message_capture` folder to follow (a node run with -capturemessages)."""
+    """`message_capture` folder to follow (a node run with -capturemessages); `off` for not following it."""
+    process: Literal["on", "off"] = "on"
+    """Whether to read what the system says of its process."""
+    probe: Literal["off", "v1", "v2", "auto"] = "off"
+    """Transport of our own peer, which looks at the node from outside."""
+    p2p: str | None = None
+    """Where that peer connects to: an end of the node on this machine."""
+    organization: str | None = None
+    region: str | None = None
+    role: str | None = None
+    variant: str | None = None
+    """Labels: who runs it, where, what for, and what it runs (master, rc, release …)."""
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels that are given."""
+        given = {name: getattr(self, name) for name in ("organization", "region", "role", "variant")}
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def is_described(self) -> bool:
+        """Whether its process can be told from others."""
+        return bool(self.binary or self.args or self.pid or self.pid_file or self.user)
 
 
 class RetentionConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -52,6 +85,17 @@ class RetentionConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Days that roll-ups, connections, losses and incidents are kept; no fewer than `days`."""
     gib: Annotated[float, msgspec.Meta(gt=0)] | None = None
     """Size of the archive; beyond it the oldest rows go first."""
+
+
+class OriginsConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What tells where addresses are from: files that the operator provides and keeps up to date."""
+
+    asmap: str | None = None
+    """An asmap in Bitcoin Core's format."""
+    mmdb: str | None = None
+    """A MaxMind database that has autonomous systems."""
+    lists: dict[str, str] = {}
+    """Files of addresses, subnets or names, by the name of the list."""
 
 
 class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -66,6 +110,9 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ring_mib: Annotated[int, msgspec.Meta(ge=1, le=2048)] = 256
     """Ring buffer between kernel and watcher; 256 MiB holds 5 s at 100 k messages a second."""
     node: list[NodeConfig] = []
+    origins: OriginsConfig = OriginsConfig()
+    rpc_seconds: dict[str, Annotated[float, msgspec.Meta(ge=0)]] = {}
+    """Seconds between two calls of an RPC method, by method; 0 for never."""
     detect: dict[str, dict[str, float]] = {}
     """Options of detectors, by detector."""
     capture_limits: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}
@@ -117,7 +164,8 @@ def _explained(message: str, raw: dict[str, Any]) -> str:
     place = _place(raw, message, at.strip("`"))
     where = f" in `{place}`" if place else ""
     if unknown := re.search("unknown field `([^`]*)`", what):
-        known = {"": Config, "retention": RetentionConfig}.get(place, NodeConfig).__struct_fields__
+        parts = {"": Config, "retention": RetentionConfig, "origins": OriginsConfig}
+        known = parts.get(place, NodeConfig).__struct_fields__
         return f"unknown key `{unknown[1]}`{where}{_nearest(unknown[1], known)}"
     hint = {"node": "; write [[node]]", "record": f"; use {', '.join(Level)}"}.get(place, "")
     what = what.replace(" | null", "")  # which TOML does not have
@@ -167,10 +215,61 @@ def _check_nodes(config: Config) -> None:
             raise ConfigError(f"node name {node.name!r}: use up to 64 letters, digits and - _ . and begin with a letter or digit")
         if names.count(node.name) > 1:
             raise ConfigError(f"two nodes are named {node.name}; give each its own name")
-        if not (node.binary or node.args or node.pid or node.pid_file or node.user or node.capture):
+        if not (
+            node.is_described or node.datadir or any(given not in (None, "off") for given in (node.rpc, node.log, node.capture))
+        ):
             raise ConfigError(
-                f"node {node.name}: say how to find it (binary, args, pid, pid_file or user) or where its capture is"
+                f"node {node.name}: say how to find it (datadir, binary, args, pid, pid_file or user) "
+                "or what to read (rpc, log or capture)"
             )
+        for key, given in (("rpc", node.rpc), ("p2p", node.p2p)):
+            if given is not None and given != "off":
+                _check_end(f"node {node.name}: `{key}`", given)
+        if (node.rpc_user is None) != (node.rpc_password_file is None):
+            raise ConfigError(f"node {node.name}: `rpc_user` and `rpc_password_file` go together")
+
+
+def node_of(text: str, number: int) -> NodeConfig:
+    """A node described in a line, `key=value,key=value`: the keys of [[node]]; unless named, it is `node<number>`.
+
+    Raises:
+        ConfigError: as `load`.
+    """
+    given: dict[str, Any] = {"name": f"node{number}"}
+    for part in text.split(","):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise ConfigError(
+                f"a node is given as key=value,key=value, such as datadir=/srv/alpha,name=alpha; {part!r} has no `=`"
+            )
+        given[key.strip()] = [value] if key.strip() == "args" else value
+    raw = {"node": [given]}
+    try:
+        config = msgspec.convert(raw, Config, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_explained(str(error), raw)) from error
+    _check_nodes(config)
+    return config.node[0]
+
+
+def end_of(text: str) -> tuple[str, int]:
+    """Host and port of `host:port` or of a port of this machine.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    host, _, port = text.rpartition(":")
+    number = int(port)
+    if not 0 < number < 1 << 16:
+        raise ValueError(text)
+    return host.strip("[]") or "127.0.0.1", number
+
+
+def _check_end(what: str, text: str) -> None:
+    try:
+        end_of(text)
+    except ValueError:
+        raise ConfigError(f"{what} is host:port or a port of this machine, such as 127.0.0.1:8332, not {text!r}") from None
 
 
 def _check_detect(config: Config) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from peerwatch.app.config import Config, ConfigError, NodeConfig, load, parse
+from peerwatch.app.config import node_of, end_of, Config, ConfigError, NodeConfig, load, parse
 from peerwatch.detect.registry import all_detectors
 
 DETECTOR = next(iter(all_detectors()))
@@ -63,8 +63,14 @@ def test_everything_can_be_set() -> None:
     ("text", "complaint"),
     [
         ("nodes = 1", "unknown key `nodes`; did you mean `node`?"),
-        ("zzz = 1", "unknown key `zzz`; known are archive, user, record, retention, ring_mib, node, detect, capture_limits"),
+        ("zzz = 1", "unknown key `zzz`; known are archive, user, record, retention, ring_mib, node, "),
         ('record = "lite"', "invalid enum value 'lite' in `record`; use light, standard, full"),
+        ('[[node]]\nname = "a"\nrpc = "x"', "node a: `rpc` is host:port or a port of this machine, such as 127.0.0.1:8332, not 'x'"),
+        ('[[node]]\nname = "a"\nrpc = "off"', "node a: say how to find it"),
+        ('[[node]]\nname = "a"\nlog = "x"\nrpc_user = "u"', "node a: `rpc_user` and `rpc_password_file` go together"),
+        ('[[node]]\nname = "a"\nprobe = "v3"', "invalid enum value 'v3' in `node 1.probe`"),
+        ('[origins]\nasmp = "x"', "unknown key `asmp` in `origins`; did you mean `asmap`?"),
+        ("[rpc_seconds]\ngetpeerinfo = -1", "expected `float` >= 0.0 in `rpc_seconds.getpeerinfo`"),
         ("[retention]\nday = 3", "unknown key `day` in `retention`; did you mean `days`?"),
         ("[retention]\ndays = 0", "expected `int` >= 1 in `retention.days`"),
         ('[retention]\ngib = "9"', "expected `float`, got `str` in `retention.gib`"),
@@ -88,7 +94,7 @@ def test_everything_can_be_set() -> None:
         ('[[node]]\nbinary = "x"', "object missing required field `name` in `node 1`"),
         ('[[node]]\nname = "a"\nargs = ["x", 1]', "expected `str`, got `int` in `node 1.args 2`"),
         ('[[node]]\nname = "a"\npid = 0', "expected `int` >= 1 in `node 1.pid`"),
-        ('[[node]]\nname = "a"', "node a: say how to find it (binary, args, pid, pid_file or user) or where its capture is"),
+        ('[[node]]\nname = "a"', "node a: say how to find it (datadir, binary, args, pid, pid_file or user) or what to read"),
         (f"{NODE}{NODE}", "two nodes are named a; give each its own name"),
         ("[capture_limits]\ntx = 1\ninv = -1", "expected `int` >= 0 in `capture_limits.inv`"),
         ("[capture_limits]\ntx = 1.5", "expected `int`, got `float` in `capture_limits.tx`"),
@@ -148,3 +154,34 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match=r"cannot read .*utf-8"):
         load(path)
+
+
+def test_a_node_in_a_line() -> None:
+    """The keys are those of [[node]], numbers may be written plainly, and a name is given to what has none."""
+    assert node_of("datadir=/srv/a,rpc=18443,role=edge", 1) == NodeConfig("node1", datadir="/srv/a", rpc="18443", role="edge")
+    assert node_of("name=x,pid=7,args=-regtest", 1) == NodeConfig("x", pid=7, args=["-regtest"])
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("datadir", "'datadir' has no `=`"),
+        ("datdir=/x", "unknown key `datdir` in `node 1`; did you mean `datadir`?"),
+        ("pid=0", "expected `int` >= 1 in `node 1.pid`"),
+        ("name=x", "node x: say how to find it"),
+        ("name=../x,log=y", "node name '../x'"),
+    ],
+)
+def test_what_is_wrong_with_a_node_in_a_line_is_said(text: str, complaint: str) -> None:
+    """As for a file."""
+    with pytest.raises(ConfigError, match=re.escape(complaint)):
+        node_of(text, 1)
+
+
+def test_ends() -> None:
+    """A host and port, or a port of this machine."""
+    assert end_of("8332") == ("127.0.0.1", 8332)
+    assert end_of("[::1]:1") == ("::1", 1)
+    for wrong in ("", "host:", "a:0", "a:65536"):
+        with pytest.raises(ValueError, match=r""):
+            end_of(wrong)

@@ -320,14 +320,14 @@ class Blindness(Detector):
         if kind == "blind" and probe in MESSAGE_PROBES:
             self._blind_since, self._blind_why = first // SECOND, why
             yield self._finding("blind", times, float(seconds // 1), (0.0, away), key, reason=why)
-        elif kind == "blind":
+        elif kind == "blind" or (kind == "gap" and probe not in MESSAGE_PROBES):
             yield self._finding("blind_part", times, 1.0, (0.0, 0.0), key, probe=probe, reason=why)
         elif kind == "gap":
             yield self._finding("blind" if seconds >= away else "gap", times, float(seconds // 1), (0.0, away), key, reason=why)
         elif kind == "clock":
             yield self._finding("clock_jump" if seconds >= FAR_S else "clock", times, seconds, (0.0, 0.05), key, reason=why)
         else:
-            yield self._finding("disagreement", times, float(count), (0.0, 0.0), key, probe=probe or "", reason=why)
+            yield self._finding("disagreement", times, float(max(count, 1)), (0.0, 0.0), key, probe=probe or "", reason=why)
 
     def _share(self, second: int) -> Iterator[Finding]:
         """Events lost in the last five minutes."""
