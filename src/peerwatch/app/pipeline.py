@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from peerwatch.alerts.book import IncidentBook
@@ -13,9 +14,11 @@ from peerwatch.alerts.rows import AlertRows
 from peerwatch.app.rollup import rates
 from peerwatch.detect.registry import all_detectors
 from peerwatch.detect.runner import Detected, Runner
+from peerwatch.peers.agreement import Agreement
 from peerwatch.peers.connections import Connections, Left
-from peerwatch.schema.batch import Batch
+from peerwatch.schema.batch import Batch, Rows
 from peerwatch.schema.table import Identity
+from peerwatch.schema.tables.loss import Loss
 from peerwatch.sources._api import Chunk
 from peerwatch.wire.bodies import bodies
 from peerwatch.wire.dissect import dissect
@@ -64,6 +67,7 @@ class Pipeline:
         detectors = [cls(settings.options.get(n)) for n, cls in all_detectors().items()]
         self.runner = Runner(node, detectors, clock=settings.clock, lacking=settings.lacking)
         self.connections = Connections(node)
+        self.agreement = Agreement(node)
         self.book = IncidentBook(node, hold_s=settings.hold_s)
         self.book.restore(incidents)
         self._alerts = AlertRows(node, settings.session)
@@ -90,6 +94,10 @@ class Pipeline:
             if chunk.ended:
                 left.append((chunk.identity, self.connections.end(chunk.identity)))
         found = self.runner.feed(Batch(chunk.identity, chunk.watermark, rows, chunk.events, event_of))
+        if not chunk.recorded and (told := self.agreement.feed(chunk.identity, rows)):
+            identity, losses = told
+            left.append((identity, {Loss.name: losses}))
+            found += self.runner.feed(_alone(identity, losses, chunk.watermark))
         if len(chunk.messages):
             rows["rate"] = rates(chunk.identity, rows["message"])
             if self._bodies:
@@ -122,3 +130,9 @@ class Pipeline:
         if changed:
             tables["incident"] = self._alerts.incidents(changed)
         return tables
+
+
+def _alone(identity: Identity, losses: pa.RecordBatch, watermark: int) -> Batch:
+    """A batch of `loss` rows, each an event."""
+    events = Rows(losses)["ts"]
+    return Batch(identity, watermark, {Loss.name: losses}, events, {Loss.name: np.arange(len(events))})

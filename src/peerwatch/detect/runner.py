@@ -26,6 +26,7 @@ from peerwatch.detect.processes import READS, Processes
 from peerwatch.detect.sight import Sight
 from peerwatch.detect.slices import Whole
 from peerwatch.schema.batch import SECOND, Array, Batch, Rows
+from peerwatch.schema.registry import all_tables
 from peerwatch.wire.raw import printable
 
 FAILURES = 3
@@ -43,6 +44,9 @@ _AHEAD = -1
 
 OWN_READS = {"loss": ("kind", "probe", "first_ts", "last_ts", "count"), "connection": ("peer", "address"), "node": READS}
 """Tables and columns that the runner itself reads, where an archive has them."""
+
+STATE_TABLES = frozenset(name for name, table in all_tables().items() if table.state)
+"""Tables whose rows are looks at the node, which do not count among its events."""
 
 DETECTOR_FAILED = Kind(
     name="detector_failed",
@@ -221,10 +225,13 @@ class Runner:
         latest = np.maximum.accumulate(seconds[begin:end])
         edges = [begin, *(np.flatnonzero(np.diff(latest)) + begin + 1).tolist(), end]
         places = {name: np.searchsorted(batch.event_of[name], edges).tolist() for name in wholes}
-        for nth, (first, stop) in enumerate(pairwise(edges)):
+        happened = np.diff(edges)
+        for name in STATE_TABLES & batch.tables.keys():
+            happened = happened - np.diff(np.searchsorted(batch.event_of[name], edges))
+        for nth, first in enumerate(edges[:-1]):
             rows = {n: wholes[n].slice(p[nth], p[nth + 1]) for n, p in places.items() if p[nth] < p[nth + 1]}
             self._pass_to(int(latest[first - begin]), found)
-            self._take(rows, stop - first, found)
+            self._take(rows, int(happened[nth]), found)
 
     def _set_back(self, second: int, found: list[Detected]) -> None:
         """The clock was set to `second`: if that is long over, finish the present second and go on from there."""

@@ -35,6 +35,9 @@ from peerwatch.wire.raw import RawMessages
 SOURCES = 8
 """Sources of one node whose connections are kept apart; there are fewer kinds."""
 
+WATCHED = frozenset({"message", "connection"})
+"""Tables by which a source is known to see connections."""
+
 Tables = tuple[dict[str, pa.RecordBatch], dict[str, Array]]
 
 Left = tuple[Identity, dict[str, pa.RecordBatch]]
@@ -73,6 +76,8 @@ class Connections:
         if not len(events):
             return {}, {}
         watched = self._watched.get(identity.source)
+        if watched is None and not tables.keys() & WATCHED:
+            return {}, {}  # a source that tells of the node otherwise, such as by its log, has no connections to follow
         if watched is None or watched.identity.session != identity.session:
             self._replace(identity.source)
             while len(self._watched) >= SOURCES:

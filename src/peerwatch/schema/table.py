@@ -55,6 +55,8 @@ class Table:
 
     level: ClassVar[Level] = Level.STANDARD
     """From which level on its rows are recorded; what is recorded at every level is also kept for longer."""
+    state: ClassVar[bool] = False
+    """Whether its rows tell how the node stands, looked at from time to time, and not what happened between it and its peers."""
     name: ClassVar[str]
     doc: ClassVar[str]
     columns: ClassVar[Mapping[str, Column]]

@@ -11,6 +11,8 @@ from peerwatch.schema.table import Table
 class LogTraffic(Table):
     """Messages by peer and type in ten seconds, as `debug.log` has them (category net)."""
 
+    state = True
+
     peer: Annotated[int, c.PEER]
     inbound: Annotated[bool, c.INBOUND]
     type: Annotated[str, c.label("Message type.", untrusted=True)]

@@ -14,6 +14,8 @@ from peerwatch.schema.table import Table
 class OrphanState(Table):
     """Orphan transactions by who announced them, and of all peers together; what `getorphantxs` said."""
 
+    state = True
+
     peer: Annotated[
         int | None,
         Column(

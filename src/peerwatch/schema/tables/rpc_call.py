@@ -14,6 +14,8 @@ from peerwatch.schema.table import Table
 class RpcCall(Table):
     """One call of the node's RPC interface."""
 
+    state = True
+
     method: Annotated[str, c.label("Method.")]
     duration: Annotated[int, Column("From the request to the last byte of the answer.", pa.int64(), Semantic.DURATION, unit="ns")]
     decoding: Annotated[int, Column("Time that we took to read it.", pa.int64(), Semantic.DURATION, unit="ns")]
