@@ -20,14 +20,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from peerwatch.peers.witness import Key, Witness
+from peerwatch.peers.witness import V2_SPARE, Key, Seen, Witness
 from peerwatch.schema.batch import Rows
 from peerwatch.schema.table import Identity
 from peerwatch.schema.tables.loss import Loss
 from peerwatch.wire.raw import printable
 
-OTHER = ("*other*", "")
-"""What the node counts together: types it does not know, messages it could not read, the handshake of v2. Never compared."""
+OTHER = "*other*"
+"""What the node counts together of what it received: types it does not know, and messages it could not read. Never compared."""
 
 GRACE = 3
 """Polls until what the node counted must have been seen: while it is busy, messages wait in its queue."""
@@ -40,11 +40,11 @@ OWN_IDS = ("capture",)
 
 
 class Poll(NamedTuple):
-    """One look at both: time in ns UTC, bytes by the node's figures and as seen on the wire."""
+    """One look at both: time in ns UTC, bytes by the node's figures, and what was seen."""
 
     ts: int
     counted: dict[Key, int]
-    seen: dict[Key, int]
+    seen: Seen
 
 
 class Gap(NamedTuple):
@@ -66,15 +66,15 @@ class Comparison:
     met: set[int] = field(default_factory=set)
     """Peers of earlier polls."""
 
-    def judge(self, poll: Poll, whole: set[int]) -> Iterator[Gap]:
-        """Take one poll; `whole` are the peers that the witness saw from their beginning."""
-        before = self.polls[-1].seen if self.polls else {}
+    def judge(self, poll: Poll) -> Iterator[Gap]:
+        """Take one poll."""
+        before = self.polls[-1].seen.wire if self.polls else {}
         present = {peer for peer, _, _ in poll.counted}
         self.base = {key: span for key, span in self.base.items() if key[0] in present}
         for key, count in poll.counted.items():
             if key not in self.base:
-                begun = key[0] in whole or key[0] in self.met
-                least, most = count - poll.seen.get(key, 0), count - before.get(key, 0)
+                begun = key[0] in poll.seen.whole or key[0] in self.met
+                least, most = count - poll.seen.wire.get(key, 0), count - before.get(key, 0)
                 self.base[key] = (0, 0) if begun else (max(0, least), max(0, most))
         self.met = present
         yield from self._unseen(poll)
@@ -90,14 +90,16 @@ class Comparison:
         for key, count in oldest.counted.items():
             if key in poll.counted:
                 least, most = self.base[key]
-                missing = count - most - poll.seen.get(key, 0)
+                missing = count - most - poll.seen.wire.get(key, 0)
                 if missing > 0:
                     self.base[key] = (least + missing, most + missing)
-                    yield Gap(key, oldest.ts, missing)
+                    named, odd = divmod(missing, V2_SPARE)
+                    if odd or named > poll.seen.nameable.get(key, 0):
+                        yield Gap(key, oldest.ts, missing)
 
     def _uncounted(self, poll: Poll, last: Poll) -> Iterator[Gap]:
         """What the witness saw of a peer's messages before the last poll was over, and the node has not counted in this one."""
-        for key, seen in last.seen.items():
+        for key, seen in last.seen.wire.items():
             if key[1] and key in poll.counted:
                 least, most = self.base[key]
                 extra = seen + least - poll.counted[key]
@@ -162,10 +164,10 @@ class Agreement:
 
     def _rows(self, ts: int) -> Iterator[dict[str, Any]]:
         for source, (witness, comparison) in self._witnesses.items():
-            seen, whole = witness.seen(self._transport, self._ids)
-            told_of = {peer for peer, _, _ in seen}
-            counted = {key: n for key, n in self._counted.items() if key[0] in told_of and key[2] not in OTHER}
-            for (peer, inbound, kind), first_ts, missing in comparison.judge(Poll(ts, counted, seen), whole):
+            seen = witness.seen(self._transport, self._ids)
+            told_of = {peer for peer, _, _ in seen.wire}
+            counted = {key: n for key, n in self._counted.items() if key[0] in told_of and key[2] != OTHER}
+            for (peer, inbound, kind), first_ts, missing in comparison.judge(Poll(ts, counted, seen)):
                 what = f"{printable(kind.encode())} {'received from' if inbound else 'sent to'} peer {peer}"
                 more = "more" if missing > 0 else "fewer"
                 reason = f"Of {what} the node counted {abs(missing)} bytes {more} than {source} saw."

@@ -16,7 +16,9 @@ V1_OVERHEAD = 24
 V2_OVERHEAD = 20
 """3 bytes of length, 1 of header, 16 of authentication (BIP 324)."""
 V2_LONG_TYPE = 13
-"""A type without a number: a zero byte and 12 of name (BIP 324)."""
+"""A type by its name: a zero byte and 12 of name (BIP 324)."""
+V2_SPARE = V2_LONG_TYPE - 1
+"""What a peer may take more, by naming a type that has a number."""
 
 V2_NUMBERED = frozenset({
     "addr", "block", "blocktxn", "cmpctblock", "feefilter", "filteradd", "filterclear", "filterload", "getblocks", "getblocktxn",
@@ -45,6 +47,17 @@ class Sum(NamedTuple):
         return self.payload + self.messages * (V2_OVERHEAD + (1 if kind in V2_NUMBERED else V2_LONG_TYPE))
 
 
+class Seen(NamedTuple):
+    """What a source saw until now."""
+
+    wire: dict[Key, int]
+    """Bytes on the wire, where each message took as few as it can."""
+    nameable: dict[Key, int]
+    """Messages of which each may have taken `V2_SPARE` bytes more; no entry for none."""
+    whole: set[int]
+    """Peers whose connections were seen from their beginning."""
+
+
 class Witness:
     """One session of one source."""
 
@@ -69,8 +82,8 @@ class Witness:
             rows = Rows(tables["log_traffic"])
             self._count(rows, rows["messages"], rows["bytes"])
 
-    def seen(self, transport: Mapping[int, str], ids: Mapping[str, int]) -> tuple[dict[Key, int], set[int]]:
-        """Bytes on the wire so far, and which peers were seen from their beginning, both by the node's own ids.
+    def seen(self, transport: Mapping[int, str], ids: Mapping[str, int]) -> Seen:
+        """What was seen so far, by the node's own ids.
 
         Args:
             transport: v1 or v2, by the node's id; of other peers nothing is told.
@@ -82,11 +95,14 @@ class Witness:
             found = peer if node_id is None else node_id.get(peer)
             return found if found in transport else None
 
-        totals = {}
+        wire: dict[Key, int] = {}
+        nameable: dict[Key, int] = {}
         for (peer, inbound, kind), total in self._sums.items():
             if (name := named(peer)) is not None:
-                totals[name, inbound, kind] = total.on_wire(transport[name], kind)
-        return totals, {name for name in map(named, self.whole) if name is not None}
+                wire[name, inbound, kind] = total.on_wire(transport[name], kind)
+                if inbound and transport[name] == "v2" and kind in V2_NUMBERED:
+                    nameable[name, inbound, kind] = total.messages
+        return Seen(wire, nameable, {name for name in map(named, self.whole) if name is not None})
 
     def _connections(self, rows: Rows) -> None:
         columns = (rows[name].tolist() for name in ("peer", "event", "address"))

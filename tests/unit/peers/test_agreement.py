@@ -174,6 +174,22 @@ def test_peers_of_a_capture_are_told_by_their_address() -> None:
     assert "peer 7" in row["reason"]
 
 
+def test_types_that_a_v2_peer_names_are_no_disagreement() -> None:
+    """Each message may take 12 bytes more by that; what is missing beyond, or is no multiple of it, is told."""
+    node = Node()
+    node.poll("v2")
+    node.open()
+    node.ping(5)
+    node.counted[True, "ping"] = 5 * (21 + PAYLOAD) + 2 * 12
+    for _ in range(GRACE + 2):
+        node.poll("v2")
+    assert node.told == []
+    node.counted[True, "ping"] += 21 + PAYLOAD
+    for _ in range(GRACE + 2):
+        node.poll("v2")
+    assert [row["bytes"] for row in node.told] == [21 + PAYLOAD]
+
+
 def test_without_the_nodes_own_figures_nothing_is_kept() -> None:
     """Where the node is not asked, comparing costs nothing."""
     node = Node()

@@ -51,16 +51,16 @@ def test_sums_by_peer_direction_and_type() -> None:
     witness.update(messages((-3, True, "inv", 37)))
     row = {"ts": [1], "seq": [0], "peer": [9], "inbound": [False], "type": ["inv"], "messages": [4], "bytes": [10]}
     witness.update({"log_traffic": LogTraffic.build(WHO, row)})
-    seen, whole = witness.seen({-3: "v1", 9: "v2"}, {})
-    assert seen == {(-3, True, "inv"): 3 * 61, (-3, True, "pong"): 32, (9, False, "inv"): 11 + 5 * 21}
-    assert whole == set()
+    seen = witness.seen({-3: "v1", 9: "v2"}, {})
+    assert seen.wire == {(-3, True, "inv"): 3 * 61, (-3, True, "pong"): 32, (9, False, "inv"): 11 + 5 * 21}
+    assert (seen.nameable, seen.whole) == ({}, set())
 
 
 def test_peers_whose_transport_is_not_decided_are_left_out() -> None:
     """Nothing is told of them: how many bytes a message took cannot be said."""
     witness = Witness(5, own_ids=False)
     witness.update(messages((1, True, "inv", 37), (2, True, "inv", 37)))
-    assert witness.seen({2: "v1"}, {})[0] == {(2, True, "inv"): 61}
+    assert witness.seen({2: "v1"}, {}).wire == {(2, True, "inv"): 61}
 
 
 def test_ids_of_its_own_are_translated_by_address() -> None:
@@ -68,11 +68,11 @@ def test_ids_of_its_own_are_translated_by_address() -> None:
     witness = Witness(5, own_ids=True)
     witness.update(connection(0, "opened", "127.0.0.1:5"))
     witness.update(messages((0, True, "inv", 37)))
-    assert witness.seen({70: "v1"}, {"127.0.0.1:5": 70}) == ({(70, True, "inv"): 61}, {70})
+    assert witness.seen({70: "v1"}, {"127.0.0.1:5": 70}) == ({(70, True, "inv"): 61}, {}, {70})
     witness.update(connection(1, "opened", "127.0.0.1:5"))
     witness.update(messages((1, True, "ping", 8)))
-    assert witness.seen({71: "v1"}, {"127.0.0.1:5": 71}) == ({(71, True, "ping"): 32}, {71})
-    assert witness.seen({71: "v1"}, {"127.0.0.1:6": 71}) == ({}, set())
+    assert witness.seen({71: "v1"}, {"127.0.0.1:5": 71}) == ({(71, True, "ping"): 32}, {}, {71})
+    assert witness.seen({71: "v1"}, {"127.0.0.1:6": 71}) == ({}, {}, set())
 
 
 def test_closed_connections_are_forgotten() -> None:
@@ -81,7 +81,7 @@ def test_closed_connections_are_forgotten() -> None:
     witness.update(connection(1, "opened", "a:1"))
     witness.update(messages((1, True, "inv", 37)))
     witness.update(connection(1, "closed", "a:1"))
-    assert witness.seen({1: "v1"}, {}) == ({}, set())
+    assert witness.seen({1: "v1"}, {}) == ({}, {}, set())
 
 
 def test_what_is_counted_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,4 +90,12 @@ def test_what_is_counted_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     witness = Witness(5, own_ids=False)
     witness.update(messages(*((peer, True, "inv", 10) for peer in range(5))))
     witness.update(messages((0, True, "inv", 10)))
-    assert witness.seen(dict.fromkeys(range(5), "v1"), {})[0] == {(0, True, "inv"): 68, (1, True, "inv"): 34}
+    assert witness.seen(dict.fromkeys(range(5), "v1"), {}).wire == {(0, True, "inv"): 68, (1, True, "inv"): 34}
+
+
+def test_messages_of_v2_may_name_their_type() -> None:
+    """How many of what a peer sent could have taken more is told; what the node sends takes as little as it can."""
+    witness = Witness(5, own_ids=False)
+    witness.update(messages((1, True, "inv", 37), (1, True, "inv", 37), (1, True, "verack", 0), (1, False, "inv", 37)))
+    assert witness.seen({1: "v2"}, {}).nameable == {(1, True, "inv"): 2}
+    assert witness.seen({1: "v1"}, {}).nameable == {}

@@ -17,8 +17,6 @@ class PeerTraffic(Table):
     inbound: Annotated[bool, c.INBOUND]
     type: Annotated[
         str,
-        c.label(
-            "Message type; `*other*` for those that the node does not know, empty for bytes of the v2 handshake.", untrusted=True
-        ),
+        c.label("Message type; `*other*` for those that the node does not know or could not read.", untrusted=True),
     ]
     bytes: Annotated[int, c.octets("Bytes so far, transport included: 24 a message in v1, 20 and the encoded type in v2.")]
