@@ -6,6 +6,7 @@ import difflib
 import math
 import re
 import tomllib
+from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -73,7 +74,7 @@ class NodeConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     @property
     def is_described(self) -> bool:
         """Whether its process can be told from others."""
-        return bool(self.binary or self.args or self.pid or self.pid_file or self.user)
+        return bool(self.binary or self.args or self.pid or self.pid_file or self.user or self.datadir)
 
 
 class RetentionConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -215,9 +216,7 @@ def _check_nodes(config: Config) -> None:
             raise ConfigError(f"node name {node.name!r}: use up to 64 letters, digits and - _ . and begin with a letter or digit")
         if names.count(node.name) > 1:
             raise ConfigError(f"two nodes are named {node.name}; give each its own name")
-        if not (
-            node.is_described or node.datadir or any(given not in (None, "off") for given in (node.rpc, node.log, node.capture))
-        ):
+        if not (node.is_described or any(given not in (None, "off") for given in (node.rpc, node.log, node.capture))):
             raise ConfigError(
                 f"node {node.name}: say how to find it (datadir, binary, args, pid, pid_file or user) "
                 "or what to read (rpc, log or capture)"
@@ -227,6 +226,17 @@ def _check_nodes(config: Config) -> None:
                 _check_end(f"node {node.name}: `{key}`", given)
         if (node.rpc_user is None) != (node.rpc_password_file is None):
             raise ConfigError(f"node {node.name}: `rpc_user` and `rpc_password_file` go together")
+
+
+def with_nodes(config: Config, texts: Sequence[str]) -> Config:
+    """The configuration with more nodes, each described in a line.
+
+    Raises:
+        ConfigError: as `load`.
+    """
+    nodes = [*config.node, *(node_of(text, number) for number, text in enumerate(texts, start=1))]
+    _check_nodes(both := msgspec.structs.replace(config, node=nodes))
+    return both
 
 
 def node_of(text: str, number: int) -> NodeConfig:

@@ -17,6 +17,10 @@ TOP_TYPES = 4
 """Message types shown by name."""
 
 
+UNSEEN = {"blind": "is not seen", "gap": "was not seen"}
+"""What is said of a part of a node, by the kind of loss."""
+
+
 class RateLine:
     """Writes a line every so often; an Observer of the loop. Falls silent when nobody reads it any more."""
 
@@ -48,6 +52,9 @@ class RateLine:
                 self._stream.write(f"{node['node']}: {node['event']}{process}\n")
         if (losses := outcome.rows.get("loss")) is not None:
             self._lost += int(Rows(losses)["count"].sum())
+            for loss in losses.to_pylist():
+                if loss["probe"] and loss["kind"] in UNSEEN:
+                    self._stream.write(f"{loss['node']}: {loss['probe']} {UNSEEN[loss['kind']]}: {loss['reason']}\n")
         self._newest = max(self._newest, chunk.watermark)
 
     def pulse(self) -> None:

@@ -25,20 +25,29 @@ VIEW_S = 10.0
 @click.option(
     "--archive", type=click.Path(path_type=Path, file_okay=False), help=f"Where to record.  [default: {options.DEFAULT_ARCHIVE}]"
 )
+@click.option(
+    "--node",
+    "nodes",
+    multiple=True,
+    metavar="KEY=VALUE,…",
+    help="A node, by the keys of [[node]]: datadir=/srv/a, or rpc=8332, and so on. Repeat it for more of them.",
+)
 @click.option("--for", "seconds", type=click.FloatRange(min=1), help="Stop after so many seconds.")
 @click.option("--quiet", is_flag=True, help="Print incidents only.")
-def command(*, config: Path | None, archive: Path | None, seconds: float | None, quiet: bool) -> None:
-    """Trace the nodes of this machine, record what they say, and alert.
+def command(*, config: Path | None, archive: Path | None, nodes: tuple[str, ...], seconds: float | None, quiet: bool) -> None:
+    """Trace the nodes of this machine, ask them, read their logs, record it all, and alert.
 
-    Without a configuration every process that has Bitcoin Core's tracepoints is a node. Needs root, or CAP_BPF and CAP_PERFMON
-    (kernel 6.6 or newer); `peerwatch doctor` says what is missing. Nodes with a `capture` need no rights.
+    Without a configuration every node of this machine is watched. Its messages are seen through its tracepoints, which takes
+    root, or CAP_BPF and CAP_PERFMON (kernel 6.6 or newer), or by a capture, which takes neither. How it stands is asked by RPC
+    and read in its `debug.log`, as far as the watcher's user may. `peerwatch doctor` says what is missing.
 
     \b
     Examples:
       peerwatch run
+      peerwatch run --node datadir=/srv/alpha,name=alpha
       peerwatch run --config /etc/peerwatch.toml --archive /srv/peerwatch
     """
-    from peerwatch.app.config import ConfigError, load
+    from peerwatch.app.config import ConfigError, load, with_nodes
     from peerwatch.app.live import Task
     from peerwatch.app.outlet import Outlet
     from peerwatch.app.view import RateLine
@@ -48,7 +57,7 @@ def command(*, config: Path | None, archive: Path | None, seconds: float | None,
     from peerwatch.store.errors import ArchiveError
 
     try:
-        settings = load(config)
+        settings = with_nodes(load(config), nodes)
         out = Outlet(sys.stdout)
         view = None if quiet else RateLine(out, VIEW_S)
         task = Task(settings, archive or Path(settings.archive), [Terminal(out)], view, seconds, outlet=out)
@@ -58,18 +67,18 @@ def command(*, config: Path | None, archive: Path | None, seconds: float | None,
 
 
 def _run(settings: Config, task: Task) -> int:
-    from peerwatch.app.live import trace, wanted, watch
+    from peerwatch.app.live import trace, watch
+    from peerwatch.app.nodes import running_nodes, wanted
     from peerwatch.sources.usdt.kernel import Kernel, KernelError
 
-    captures = [n.name for n in settings.node if n.capture]
     nodes = wanted(settings.node)
-    if captures and not nodes:
+    if settings.node and not nodes:
         return watch(task, None)
     try:
         kernel = Kernel.load(ring_bytes=settings.ring_mib << 20)
     except KernelError as error:
-        if not captures:
+        if not settings.node and not any(running_nodes()):
             raise
-        click.echo(f"Cannot trace: {error}\nOnly the captures of {', '.join(captures)} are watched.", err=True)
+        click.echo(f"Cannot trace: {error}\nWhat needs no tracing is watched.", err=True)
         return watch(task, None)
     return trace(task, kernel, nodes)

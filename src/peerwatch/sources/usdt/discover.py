@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from peerwatch.sources.datadir import datadir_of
 from peerwatch.sources.usdt.elf_notes import ElfError, read_notes
 from peerwatch.sources.usdt.processes import (
     FileId,
@@ -55,6 +56,8 @@ class Wanted:
     """Name or number of the user that it runs as."""
     args: tuple[str, ...] = ()
     """Arguments that must be there: `-datadir=/srv/a`; `--name=x` also matches `--name x`."""
+    datadir: str | None = None
+    """Its data directory, whether that is an argument or the usual one."""
 
     def __post_init__(self) -> None:
         """Refuse a node that any process would be.
@@ -62,8 +65,8 @@ class Wanted:
         Raises:
             ValueError: no rule.
         """
-        if not (self.binary or self.pid or self.pid_file or self.user or self.args):
-            raise ValueError(f"node {self.name}: say how to find it (binary, args, pid, pid_file or user)")
+        if not (self.binary or self.pid or self.pid_file or self.user or self.args or self.datadir):
+            raise ValueError(f"node {self.name}: say how to find it (datadir, binary, args, pid, pid_file or user)")
 
     def matches(self, facts: ProcessFacts) -> bool:
         """Whether a process meets every rule."""
@@ -73,12 +76,14 @@ class Wanted:
             and (self.user is None or facts.uid == _uid(self.user))
             and (self.pid_file is None or facts.pid == _pid_in(self.pid_file))
             and _given(facts.args).issuperset(self.args)
+            and (self.datadir is None or _keeps(facts, self.datadir))
         )
 
     @property
     def rules(self) -> int:
         """How closely it is described."""
-        return sum(rule is not None for rule in (self.binary, self.pid, self.pid_file, self.user)) + len(self.args)
+        rules = (self.binary, self.pid, self.pid_file, self.user, self.datadir)
+        return sum(rule is not None for rule in rules) + len(self.args)
 
 
 def described(wanted: Sequence[Wanted], facts: ProcessFacts) -> Wanted | None:
@@ -98,6 +103,19 @@ def _runs(facts: ProcessFacts, binary: str) -> bool:
     if os.path.realpath(binary) == os.path.realpath(facts.binary):
         return True
     return facts.file is not None and facts.file == file_id(binary)
+
+
+def _keeps(facts: ProcessFacts, datadir: str) -> bool:
+    used = datadir_of(facts.args, home_of(facts.uid))
+    return used is not None and os.path.realpath(used) == os.path.realpath(datadir)
+
+
+def home_of(uid: int) -> Path:
+    """Home of a user; of one that is not known, a folder that there is not."""
+    try:
+        return Path(pwd.getpwuid(uid).pw_dir)
+    except KeyError:
+        return Path("/nonexistent")
 
 
 def _uid(user: str) -> int | None:

@@ -100,6 +100,8 @@ class UsdtSource:
         self._control.set_limits(limits.by_type, limits.default, limits.sent)
         self._traced: dict[Identity, Traced] = {}
         self._by_slot: dict[int, Traced | None] = {}
+        self._names: dict[int, str] = {}
+        """Nodes by the ids of their processes."""
         self._asked: set[int] = set()
         """Slots that the tracer was asked about and has not told."""
         self._held: _Batch | None = None
@@ -160,6 +162,10 @@ class UsdtSource:
         """Leave the tracer. May be called twice."""
         self._link.close()
 
+    def node_of(self, pid: int) -> str | None:
+        """Name of the node that a running process is, by its id; None for one that is not traced."""
+        return self._names.get(pid)
+
     # -- facts ---------------------------------------------------------------------------------------------------------------
 
     def _facts(self) -> None:
@@ -169,6 +175,7 @@ class UsdtSource:
                     case Process():
                         self._process(fact)
                     case Exited():
+                        self._names.pop(fact.tgid, None)
                         self._at_slot(fact).exited(fact)
                     case Blind():
                         self._blind(fact)
@@ -194,6 +201,7 @@ class UsdtSource:
                 self._by_slot[fact.slot] = _NOT_OURS
             return
         traced = self._at_slot(fact)
+        self._names[fact.tgid] = traced.identity.node
         traced.told(fact, answer=fact.slot in self._asked)
         if fact.slot is not None:
             self._asked.discard(fact.slot)
