@@ -26,7 +26,8 @@ check: install  ## format, lint, types, import contracts
 	$(BIN)/lint-imports --no-cache
 
 test: check  ## everything that must pass before a change lands, in about ten minutes
-	$(BIN)/pytest -n auto -m "not kernel and not soak"
+	$(BIN)/pytest -n auto -m "not kernel and not node and not soak"
+	$(BIN)/pytest -m "node and not soak"
 	$(BIN)/pytest -m "kernel and not soak"
 
 soak: install  ## the long forms of the tests

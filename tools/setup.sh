@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(gcc make clang llvm libbpf-dev libbpf1 systemtap-sdt-dev binutils python3-venv tshark util-linux)
+packages=(debootstrap gcc make clang llvm libbpf-dev libbpf1 systemtap-sdt-dev binutils python3-venv tshark util-linux)
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")

@@ -125,6 +125,15 @@ def test_missing_part_is_recorded_once():
     assert found[0].finding.facts["probe"] == "net:evicted_inbound_connection"
 
 
+def test_part_that_comes_back_is_recorded_only():
+    """However long RPC or log were not seen, the node's messages were: nobody is called, and nothing counts as lost."""
+    stream = busy(range(100))
+    stream.loss(at(100), "gap", probe="rpc", first=at(1))
+    talk(stream, range(101, 300))
+    found = run(stream, Blindness())
+    assert {(each.kind.name, each.kind.severity) for each in found} == {("blind_part", "record")}
+
+
 def test_silence_of_connected_peers():
     """Ten minutes of messages every second and then none for 30 s, with peers connected: told until messages come again."""
     stream = busy(range(600))

@@ -491,6 +491,18 @@ def test_a_process_is_introduced_once(tracer: HandTracer, watcher: Watcher) -> N
     assert [r["kind"] for r in of(watcher, "loss")] == ["gap"]
 
 
+def test_processes_have_names(tracer: HandTracer, watcher: Watcher) -> None:
+    """A process is known by its node as long as it runs, so that other sources can call it the same."""
+    tracer.process(1, session=1)
+    tracer.tell()
+    watcher.read()
+    assert [watcher.source.node_of(pid) for pid in (1, 2)] == ["alice", None]
+    tracer.exited(1, session=1)
+    tracer.tell()
+    watcher.read()
+    assert watcher.source.node_of(1) is None
+
+
 def test_one_chunk_a_second_speaks_for_a_node(tracer: HandTracer, watcher: Watcher) -> None:
     """What is only said about a node, beside its process, has a chunk when it is said, and none each second."""
     tracer.process(1, session=1)
