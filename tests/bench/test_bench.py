@@ -33,6 +33,7 @@ BUDGETED = {
     "loss": 2,
     "latency": 2,
     "imports": 3,
+    "addrman": 5,
 }
 """Figures of each topic that have a budget."""
 
