@@ -11,15 +11,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from peerwatch.app.config import Config, NodeConfig
+from peerwatch.app.config import Config
+from peerwatch.app.nodes import Nodes
 from peerwatch.app.outlet import Outlet
 from peerwatch.app.pipeline import Settings
 from peerwatch.app.preload import preload
 from peerwatch.app.watch import Observer, Watch
-from peerwatch.schema.table import Identity, Level
+from peerwatch.app.ways import Ways
+from peerwatch.peers.origins import Origins
+from peerwatch.schema.table import Level
 from peerwatch.sinks._api import Sink
 from peerwatch.sources._api import Source
-from peerwatch.sources.capture import CaptureError, CaptureSource
+from peerwatch.sources.capture import CaptureError, capture_root
+from peerwatch.sources.several import Several
 from peerwatch.sources.usdt.discover import Wanted
 from peerwatch.sources.usdt.kernel import Kernel
 from peerwatch.sources.usdt.link import Link
@@ -60,6 +64,8 @@ class Task:
     hold_s: float | None = None
     outlet: Outlet | None = None
     """What sinks and observer write to; waited for at the end."""
+    looks: bool = True
+    """Whether nodes are looked at beside their tracepoints, too."""
     say: Callable[[str], None] = say_at_once
     """Told what the tracer does; must not leave anything in a buffer, because the watcher is forked."""
 
@@ -77,12 +83,6 @@ def retention(config: Config) -> Retention:
     """How long the archive keeps what is recorded."""
     given = config.retention
     return Retention(given.days, given.rollup_days, None if given.gib is None else int(given.gib * GIB))
-
-
-def wanted(nodes: Sequence[NodeConfig]) -> list[Wanted]:
-    """The nodes of a configuration that are found by their process."""
-    told = [n for n in nodes if n.binary or n.pid or n.pid_file or n.user or n.args]
-    return [Wanted(n.name, n.binary, n.pid, n.pid_file, n.user, tuple(n.args)) for n in told]
 
 
 def trace(task: Task, kernel: Kernel, nodes: Sequence[Wanted]) -> int:
@@ -135,9 +135,19 @@ def watch(task: Task, link: Link | None) -> int:
     """Everything behind the tracer: runs without privileges. `link` is None when nothing is traced."""
 
     def sources(loop: Watch) -> list[Source]:
-        found: list[Source] = [_capture(node, loop) for node in task.config.node if node.capture]
+        for node in task.config.node:
+            if node.capture not in (None, "off"):
+                capture_root(Path(node.capture or ""))  # what is named must be there; what is found may come later
+        archive, position = loop.recorder.archive, loop.recorder.position
+        found: list[Source] = []
+        traced = None
         if link is not None:
-            found.append(UsdtSource(link, loop.recorder.archive.node_name, loop.recorder.position, capture_limits(task.config)))
+            usdt = UsdtSource(link, archive.node_name, position, capture_limits(task.config))
+            traced = usdt.node_of
+            found.append(usdt)
+        if task.looks:
+            nodes = Nodes(task.config, archive.node_name, traced)
+            found.append(Several(Ways(task.config, nodes, archive, position, Origins())))
         return found
 
     return watch_sources(task, sources)
@@ -168,14 +178,6 @@ def watch_sources(task: Task, sources: Callable[[Watch], Sequence[Source]]) -> i
         if task.outlet:
             task.outlet.close()
     return 0
-
-
-def _capture(node: NodeConfig, loop: Watch) -> CaptureSource:
-    assert node.capture is not None  # noqa: S101 - the caller asked
-    archive = loop.recorder.archive
-    session = archive.last_session(node.name, "capture")
-    position = loop.recorder.position(Identity(node.name, session, "capture")) if session is not None else None
-    return CaptureSource(Path(node.capture), node.name, follow=True, position=position)
 
 
 def _stopper(seconds: float | None) -> Callable[[], bool]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from peerwatch.app.config import Config, NodeConfig, end_of
 from peerwatch.schema.batch import SECOND
 from peerwatch.sources.datadir import CHAINS, DatadirError, NodeFiles, datadir_of, default_datadir, node_files
+from peerwatch.sources.process.proc import pid_from_file
 from peerwatch.sources.usdt.discover import USUAL_BINARIES, Wanted, described, home_of, node_key
 from peerwatch.sources.usdt.processes import ProcessFacts, command_line, process_ids, read_process
 
@@ -93,10 +94,10 @@ class Nodes:
             yield Node(name, NodeConfig(name), _files_of(facts), facts.pid, self._is_traced(facts))
 
     def _configured(self, node: NodeConfig, running: Sequence[ProcessFacts]) -> Node:
-        own = self._process(node, running)
-        files = _files_of(own) if own else None
-        if node.datadir is not None and files is None:
-            files = _files(Path(node.datadir), ())
+        own = self._process(node, running) or (_by_pid_file(Path(node.datadir)) if node.datadir is not None else None)
+        files = _files_of(own) if own and node.datadir is None else None
+        if node.datadir is not None:
+            files = _files(Path(node.datadir), own.args if own else ())
         elif files is None and node.rpc not in (None, OFF):
             files = _files_by_port(end_of(node.rpc or "")[1])
         return Node(node.name, node, files, own.pid if own else None, bool(own and self._is_traced(own)))
@@ -114,7 +115,7 @@ class Nodes:
         """Whether the tracer has told of a process; while it may still do so, it is taken for traced."""
         if self._traced is None:
             return False
-        return self._traced(facts.pid) is not None or self._clock() - self._met[facts.pid, facts.ticks] < GRACE_NS
+        return self._traced(facts.pid) is not None or self._clock() - self._met.get((facts.pid, facts.ticks), 0) < GRACE_NS
 
 
 def running_nodes() -> Iterator[ProcessFacts]:
@@ -163,6 +164,13 @@ def _files(datadir: Path, args: Sequence[str]) -> NodeFiles | None:
         return node_files(datadir, args[1:])
     except DatadirError:
         return None
+
+
+def _by_pid_file(datadir: Path) -> ProcessFacts | None:
+    """The process that a data directory names: one in a container calls the directory otherwise in its arguments."""
+    files = _files(datadir, ())
+    pid = pid_from_file(files.pid_file) if files else None
+    return read_process(pid) if pid is not None else None
 
 
 def _files_by_port(port: int) -> NodeFiles | None:

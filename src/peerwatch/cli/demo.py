@@ -42,7 +42,7 @@ def command(*, seconds: float | None, archive: Path | None, scenario: str, seed:
 
     folder = archive or Path(tempfile.mkdtemp(prefix="peerwatch-"))
     out = Outlet(sys.stdout)
-    task = Task(config(), folder, [Terminal(out)], RateLine(out, VIEW_S), seconds, hold_s(seconds), out)
+    task = Task(config(), folder, [Terminal(out)], RateLine(out, VIEW_S), seconds, hold_s(seconds), out, looks=False)
     try:
         status = show(Demo(scenario, seconds, seed, task, _say))
     except (ArchiveError, FolderError, PrivilegeError, ValueError) as error:

@@ -28,7 +28,7 @@ def command(*, config: Path | None, as_json: bool) -> None:
     Example: peerwatch doctor --config /etc/peerwatch.toml
     """
     from peerwatch.app.config import ConfigError, load
-    from peerwatch.app.live import wanted
+    from peerwatch.app.nodes import wanted
     from peerwatch.sources.usdt.diagnose import State, diagnose
     from peerwatch.sources.usdt.privileges import PrivilegeError, watcher_account
 

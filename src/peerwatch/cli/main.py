@@ -25,13 +25,13 @@ class Verbs(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all verbs."""
         del ctx
-        return sorted(m.name for m in pkgutil.iter_modules(cli.__path__) if m.name not in NOT_VERBS)
+        return sorted(m.name.replace("_", "-") for m in pkgutil.iter_modules(cli.__path__) if m.name not in NOT_VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The verb of that name."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        command = importlib.import_module(f"{cli.__name__}.{cmd_name}").command
+        command = importlib.import_module(f"{cli.__name__}.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)  # noqa: S101 - a verb's module without its command is a bug of ours
         return command
 
@@ -53,6 +53,7 @@ SUMMARIES = {
     "tables": "Explain the tables.",
     "detectors": "Explain the detectors.",
     "alerts": "List incidents.",
+    "rpc-user": "Make a user of a node's RPC interface that may only look.",
     "tracer": "The privileged half alone, for running it as a unit of its own.",
     "watcher": "The unprivileged half alone.",
 }

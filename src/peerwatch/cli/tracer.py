@@ -25,7 +25,7 @@ def command(*, config: Path | None, socket: Path, group: str | None) -> None:
     Example: peerwatch tracer --socket /run/peerwatch/tracer.sock --group peerwatch
     """
     from peerwatch.app.config import ConfigError, load
-    from peerwatch.app.live import wanted
+    from peerwatch.app.nodes import wanted
     from peerwatch.sources.usdt.kernel import Kernel, KernelError
     from peerwatch.sources.usdt.link import LinkError
     from peerwatch.sources.usdt.privileges import PrivilegeError, group_id

@@ -20,9 +20,12 @@ class NamedList:
     has: OnList
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Origins:
-    """What is known about addresses. Without a map and lists, as by default, that is little."""
+    """What is known about addresses. Without a map and lists, as by default, that is little.
+
+    Who owns it may change it: what the operator's files say, they say at the moment.
+    """
 
     asn_of: AsnOf = lambda _: None
     asn_map: str | None = None

@@ -1,0 +1,1 @@
+"""Our own peer of a node, which looks at it from outside."""
