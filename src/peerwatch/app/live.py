@@ -23,6 +23,7 @@ from peerwatch.schema.table import Level
 from peerwatch.sinks._api import Sink
 from peerwatch.sources._api import Source
 from peerwatch.sources.capture import CaptureError, capture_root
+from peerwatch.sources.intelligence import Intelligence, IntelligenceError
 from peerwatch.sources.several import Several
 from peerwatch.sources.usdt.discover import Wanted
 from peerwatch.sources.usdt.kernel import Kernel
@@ -133,6 +134,14 @@ def _can_write(account: Account, folder: Path) -> bool:
 
 def watch(task: Task, link: Link | None) -> int:
     """Everything behind the tracer: runs without privileges. `link` is None when nothing is traced."""
+    try:
+        given = task.config.origins
+        intelligence = Intelligence(given.asmap, given.mmdb, given.lists)
+    except IntelligenceError as error:
+        print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - the watcher's only way to say it
+        return 1
+    for remark in intelligence.remarks:
+        print(remark, file=sys.stderr)  # noqa: T201 - as above
 
     def sources(loop: Watch) -> list[Source]:
         for node in task.config.node:
@@ -147,14 +156,14 @@ def watch(task: Task, link: Link | None) -> int:
             found.append(usdt)
         if task.looks:
             nodes = Nodes(task.config, archive.node_name, traced)
-            found.append(Several(Ways(task.config, nodes, archive, position, Origins())))
+            found.append(Several(Ways(task.config, nodes, archive, position, intelligence)))
         return found
 
-    return watch_sources(task, sources)
+    return watch_sources(task, sources, intelligence.origins)
 
 
-def watch_sources(task: Task, sources: Callable[[Watch], Sequence[Source]]) -> int:
-    """Run the loop over some sources until they end or it is told to stop.
+def watch_sources(task: Task, sources: Callable[[Watch], Sequence[Source]], origins: Origins | None = None) -> int:
+    """Run the loop over some sources until they end or it is told to stop; `origins` is what is known about addresses.
 
     Returns the exit status; what cannot be used (archive, capture, tracer) is one line on stderr and status 1.
     """
@@ -168,6 +177,7 @@ def watch_sources(task: Task, sources: Callable[[Watch], Sequence[Source]]) -> i
                 task.hold_s,
                 time.monotonic_ns,
                 bodies=task.config.record is Level.FULL,
+                origins=origins or Origins(),
             )
             loop = Watch(archive, settings, task.sinks, task.observer)
             loop.run(sources(loop), stopped)

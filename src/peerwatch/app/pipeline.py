@@ -16,9 +16,13 @@ from peerwatch.detect.registry import all_detectors
 from peerwatch.detect.runner import Detected, Runner
 from peerwatch.peers.agreement import Agreement
 from peerwatch.peers.connections import Connections, Left
+from peerwatch.peers.origins import Origins
+from peerwatch.peers.ours import Ours
+from peerwatch.peers.whereabouts import Whereabouts
 from peerwatch.schema.batch import Batch, Rows
 from peerwatch.schema.table import Identity
 from peerwatch.schema.tables.loss import Loss
+from peerwatch.schema.tables.origin import Origin
 from peerwatch.sources._api import Chunk
 from peerwatch.wire.bodies import bodies
 from peerwatch.wire.dissect import dissect
@@ -42,6 +46,8 @@ class Settings:
     """Columns by table that were never recorded in what is replayed."""
     bodies: bool = False
     """Whether to give payloads and whole ids, too."""
+    origins: Origins = field(default_factory=Origins)
+    """What is known about addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,8 @@ class Pipeline:
         self.runner = Runner(node, detectors, clock=settings.clock, lacking=settings.lacking)
         self.connections = Connections(node)
         self.agreement = Agreement(node)
+        self.ours = Ours()
+        self.whereabouts = Whereabouts(settings.origins, self.ours)
         self.book = IncidentBook(node, hold_s=settings.hold_s)
         self.book.restore(incidents)
         self._alerts = AlertRows(node, settings.session)
@@ -93,7 +101,13 @@ class Pipeline:
             left = self.connections.replaced()
             if chunk.ended:
                 left.append((chunk.identity, self.connections.end(chunk.identity)))
-        found = self.runner.feed(Batch(chunk.identity, chunk.watermark, rows, chunk.events, event_of))
+        self.ours.learn(chunk.identity, rows)
+        if not chunk.recorded:
+            origins, origins_of = self.whereabouts.feed(chunk.identity, rows, event_of)
+            if origins is not None:
+                rows[Origin.name], event_of[Origin.name] = origins, origins_of
+        judged, judged_of = self.ours.without(chunk.identity, rows, event_of)
+        found = self.runner.feed(Batch(chunk.identity, chunk.watermark, judged, chunk.events, judged_of))
         if not chunk.recorded and (told := self.agreement.feed(chunk.identity, rows)):
             identity, losses = told
             left.append((identity, {Loss.name: losses}))
@@ -111,7 +125,12 @@ class Pipeline:
 
     def snapshot(self) -> dict[str, Any]:
         """What detection and connections know, as JSON-able values."""
-        return {"runner": self.runner.snapshot(), "connections": self.connections.snapshot()}
+        return {
+            "runner": self.runner.snapshot(),
+            "connections": self.connections.snapshot(),
+            "ours": self.ours.snapshot(),
+            "whereabouts": self.whereabouts.snapshot(),
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a snapshot.
@@ -121,6 +140,8 @@ class Pipeline:
         """
         self.runner.restore(state["runner"])
         self.connections.restore(state["connections"])
+        self.ours.restore(state["ours"])
+        self.whereabouts.restore(state["whereabouts"])
 
     def _told(self, found: list[Detected], elapsed: int) -> dict[str, pa.RecordBatch]:
         changed = self.book.take(found, elapsed)

@@ -10,16 +10,20 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import socket
 import sys
 import tempfile
 import time
 import warnings
 from pathlib import Path
+from threading import Thread
 
 from peerwatch.app.pipeline import Settings
 from peerwatch.app.state import open_incidents
 from peerwatch.app.watch import Watch
 from peerwatch.schema.batch import SECOND
+from peerwatch.sources.rpc.client import RpcClient
+from peerwatch.sources.rpc.login import Credentials, Kind, Login
 from peerwatch.sources.simulation.simulation import Plan
 from peerwatch.sources.simulation.source import SimulationSource
 from peerwatch.store.archive import Archive
@@ -72,7 +76,29 @@ def rehearse(folder: Path) -> None:
         loop.run([SimulationSource.simulated(plan, NODE)])
         open_incidents(archive.path, NODE)
     open_incidents(folder / "archive", NODE)
+    rehearse_asking()
     try:
         Archive(folder / "nothing")
     except ArchiveError as error:
         str(error)
+
+
+def rehearse_asking() -> None:
+    """Ask somebody by RPC, once: ourselves, on a port of this machine that is open for a moment."""
+    answer = b'{"result":1,"error":null,"id":1}'
+    with socket.create_server(("127.0.0.1", 0)) as server, tempfile.NamedTemporaryFile() as cookie:
+        cookie.write(b"__cookie__:0")
+        cookie.flush()
+
+        def serve() -> None:
+            with server.accept()[0] as connection:
+                connection.recv(1 << 16)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(answer), answer))
+
+        thread = Thread(target=serve)
+        thread.start()
+        port = server.getsockname()[1]
+        client = RpcClient("127.0.0.1", port, Credentials(Login(Kind.COOKIE, Path(cookie.name))))
+        client.call("uptime")
+        thread.join()
+        client.close()

@@ -30,7 +30,7 @@ FLUSH_BYTES = 8 << 20
 that much: written by itself it is still in the processor's cache, and need not be copied to be joined with more."""
 
 _DERIVED = {d.table.name for d in all_dissectors() if d.table} | {
-    "rate", "finding", "incident", "weird", "handshake", "exchange", "relay", "payload", "inventory_id",
+    "rate", "finding", "incident", "weird", "handshake", "exchange", "relay", "payload", "inventory_id", "origin",
 }  # fmt: skip
 """Tables whose rows are made of other rows; those of all others are events of their source."""
 

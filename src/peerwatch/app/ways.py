@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from peerwatch.app.config import Config, end_of
-from peerwatch.app.nodes import Node, Nodes, capture_path, cookie_path, log_path, rpc_end
-from peerwatch.peers.origins import Origins
+from peerwatch.app.nodes import Node, Nodes, capture_path, cookie_path, rpc_end
 from peerwatch.schema.table import Identity
 from peerwatch.sources._api import Source
 from peerwatch.sources.capture import CaptureSource
-from peerwatch.sources.debuglog.source import DebugLogSource
+from peerwatch.sources.intelligence import Intelligence
 from peerwatch.sources.look import LookSource
 from peerwatch.sources.probe.look import ProbeLook
 from peerwatch.sources.process.look import ProcessLook
@@ -30,17 +29,18 @@ Position = Callable[[Identity], Mapping[str, Any]]
 class Ways:
     """What there is to look at, as it is now."""
 
-    def __init__(self, config: Config, nodes: Nodes, archive: Archive, position: Position, origins: Origins) -> None:
+    def __init__(self, config: Config, nodes: Nodes, archive: Archive, position: Position, intelligence: Intelligence) -> None:
         """Look at `nodes`, which `config` describes; `archive` knows up to where they were looked at before."""
         self._config = config
         self._nodes = nodes
         self._archive = archive
         self._position = position
-        self._origins = origins
+        self._intelligence = intelligence
         self._pids: dict[str, int | None] = {}
 
     def __call__(self) -> dict[Part, Opening]:
         """The sources that there should be."""
+        self._intelligence.refresh()
         found: dict[Part, Opening] = {}
         for node in self._nodes.find():
             self._pids[node.name] = node.pid
@@ -51,8 +51,6 @@ class Ways:
     def _of(self, node: Node) -> Iterator[tuple[str, Opening]]:
         if end := rpc_end(node):
             yield "rpc", self._rpc(node, end)
-        if log := log_path(node):
-            yield "debuglog", Opening(log, lambda: DebugLogSource(log, node.name, position=self._before(node.name, "debuglog")))
         if capture := capture_path(node):
             yield "capture", Opening(capture, lambda: self._capture(node.name, capture))
         if node.config.process == "on" and (node.pid is not None or node.files):
@@ -67,7 +65,7 @@ class Ways:
         listens, binds = (files.listens, files.binds) if files else (None, None)
 
         def known() -> Known:
-            return Known(node.config.labels, self._origins, addresses, binds, listens)
+            return Known(node.config.labels, self._intelligence.origins, addresses, binds, listens)
 
         what = (end, login, addresses, listens, binds)
         return Opening(what, lambda: LookSource(RpcLook(end, login, known, self._config.rpc_seconds), node.name))

@@ -29,3 +29,11 @@ config: _Decorator = click.option(
     default=None,
     help="Configuration file (TOML); without one, the nodes of this machine are found by their probes.",
 )
+
+nodes: _Decorator = click.option(
+    "--node",
+    "nodes",
+    multiple=True,
+    metavar="KEY=VALUE,…",
+    help="A node, by the keys of [[node]]: datadir=/srv/a, or rpc=8332, and so on. Repeat it for more of them.",
+)

@@ -25,13 +25,7 @@ VIEW_S = 10.0
 @click.option(
     "--archive", type=click.Path(path_type=Path, file_okay=False), help=f"Where to record.  [default: {options.DEFAULT_ARCHIVE}]"
 )
-@click.option(
-    "--node",
-    "nodes",
-    multiple=True,
-    metavar="KEY=VALUE,…",
-    help="A node, by the keys of [[node]]: datadir=/srv/a, or rpc=8332, and so on. Repeat it for more of them.",
-)
+@options.nodes
 @click.option("--for", "seconds", type=click.FloatRange(min=1), help="Stop after so many seconds.")
 @click.option("--quiet", is_flag=True, help="Print incidents only.")
 def command(*, config: Path | None, archive: Path | None, nodes: tuple[str, ...], seconds: float | None, quiet: bool) -> None:

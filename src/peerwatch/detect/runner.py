@@ -45,7 +45,7 @@ _AHEAD = -1
 OWN_READS = {"loss": ("kind", "probe", "first_ts", "last_ts", "count"), "connection": ("peer", "address"), "node": READS}
 """Tables and columns that the runner itself reads, where an archive has them."""
 
-STATE_TABLES = frozenset(name for name, table in all_tables().items() if table.state)
+STATE_TABLES = frozenset(name for name, table in all_tables().items() if table.is_state)
 """Tables whose rows are looks at the node, which do not count among its events."""
 
 DETECTOR_FAILED = Kind(

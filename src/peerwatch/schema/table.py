@@ -55,7 +55,7 @@ class Table:
 
     level: ClassVar[Level] = Level.STANDARD
     """From which level on its rows are recorded; what is recorded at every level is also kept for longer."""
-    state: ClassVar[bool] = False
+    is_state: ClassVar[bool] = False
     """Whether its rows tell how the node stands, looked at from time to time, and not what happened between it and its peers."""
     name: ClassVar[str]
     doc: ClassVar[str]

@@ -1,8 +1,8 @@
 """A list of addresses as operators keep them: ban lists, exit nodes, ranges of somebody.
 
 Understood are: an address, subnet (CIDR or with a netmask), onion or I2P name a line, with or without a port, where what follows
-a blank, comma, `#` or `;` is left out; Tor's list of exit nodes (`ExitAddress 1.2.3.4 …` among other lines); and what Bitcoin Core
-writes of its bans (`banlist.json`, or the answer to `listbanned`).
+a blank, comma, `#` or `;` is left out; Tor's list of exit nodes (`ExitAddress 1.2.3.4 …` among other lines); and what Bitcoin
+Core writes of its bans (`banlist.json`, or the answer to `listbanned`).
 """
 
 from __future__ import annotations

@@ -15,9 +15,8 @@ import pytest
 
 from peerwatch.app import live
 from peerwatch.app.config import Config, NodeConfig, RetentionConfig
-from peerwatch.app.live import HEAD_BYTES, LEAST_BYTES, Task, capture_limits, retention, say_at_once, wanted, watch, within_reach
+from peerwatch.app.live import HEAD_BYTES, LEAST_BYTES, Task, capture_limits, retention, say_at_once, watch, within_reach
 from peerwatch.schema.table import Level
-from peerwatch.sources.usdt.discover import Wanted
 from peerwatch.sources.usdt.link import Link, pair
 from peerwatch.sources.usdt.privileges import Account
 from peerwatch.store.query import Query
@@ -50,16 +49,6 @@ def test_limits_follow_from_what_dissectors_need() -> None:
     assert (own.default, own.by_type["addr"], own.by_type["block"]) == (0, 1, 9)
     assert own.by_type["inv"] == plain.by_type["inv"]
     assert "block" not in own.sent
-
-
-def test_nodes_that_are_found_by_their_process() -> None:
-    """Those with a rule; one that is only a capture is none of the tracer's business."""
-    nodes = [
-        NodeConfig("a", "/bin/a", ["-x"], 1, "/run/a", "user"),
-        NodeConfig("b", capture="/srv/b"),
-        NodeConfig("c", args=["-y"], capture="/srv/c"),
-    ]
-    assert wanted(nodes) == [Wanted("a", "/bin/a", 1, "/run/a", "user", ("-x",)), Wanted("c", args=("-y",))]
 
 
 def captured(tmp_path: Path, **more: object) -> Task:

@@ -53,7 +53,11 @@ def test_the_figures() -> None:
 def test_parts_of_a_node_that_are_not_seen() -> None:
     """Blindness of a part and its end are lines of their own, with the reason; of the whole node nothing is said here."""
     columns = {"kind": ["blind", "gap", "gap"], "probe": ["rpc", "rpc", None], "reason": ["Refused.", "Back.", "Restart."]}
-    columns |= {name: [NOON] * 3 for name in ("ts", "first_ts", "last_ts")} | {"seq": [0, 1, 2], "count": [0] * 3, "bytes": [0] * 3}
+    columns |= {name: [NOON] * 3 for name in ("ts", "first_ts", "last_ts")} | {
+        "seq": [0, 1, 2],
+        "count": [0] * 3,
+        "bytes": [0] * 3,
+    }
     at = np.arange(3)
     rows = {"loss": Loss.build(ALICE, columns)}
     said = Chunk(ALICE, NOON, RawMessages.none(), np.full(3, NOON), np.zeros(0, np.int64), rows, {"loss": at})

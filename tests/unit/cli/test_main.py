@@ -17,7 +17,7 @@ from peerwatch import cli
 from peerwatch.cli.main import FAILED, NOT_VERBS, SUMMARIES, fail
 from tests.unit.cli.conftest import Command
 
-VERBS = sorted(m.name for m in pkgutil.iter_modules(cli.__path__) if m.name not in NOT_VERBS)
+VERBS = sorted(m.name.replace("_", "-") for m in pkgutil.iter_modules(cli.__path__) if m.name not in NOT_VERBS)
 COMMAND = [sys.executable, "-m", "peerwatch"]
 
 

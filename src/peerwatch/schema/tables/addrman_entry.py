@@ -14,7 +14,7 @@ from peerwatch.schema.table import Table
 class AddrmanEntry(Table):
     """An entry of the address manager, and what became of it between two answers of `getrawaddrman`."""
 
-    state = True
+    is_state = True
 
     event: Annotated[
         str,

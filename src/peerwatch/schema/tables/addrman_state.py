@@ -12,7 +12,7 @@ class AddrmanState(Table):
     """Entries of the address manager by network; what `getaddrmaninfo` said."""
 
     level = Level.LIGHT
-    state = True
+    is_state = True
 
     network: Annotated[str, c.label("ipv4, ipv6, onion, i2p, cjdns, or all_networks.")]
     new: Annotated[int | None, c.count("Addresses in the new table.", nullable=True)]

@@ -15,7 +15,7 @@ class AddrmanTable(Table):
     """One table of the address manager: how full and how old it is, and who filled it; from `getrawaddrman`."""
 
     level = Level.LIGHT
-    state = True
+    is_state = True
 
     table: Annotated[str, c.label("new or tried.")]
     entries: Annotated[int, c.count("Places taken; an address can have up to 8 in the new table.")]

@@ -12,7 +12,7 @@ class Ban(Table):
     """An address or subnet was banned or is so no longer, seen in `listbanned`."""
 
     level = Level.LIGHT
-    state = True
+    is_state = True
 
     event: Annotated[str, c.label("present (from before), added or removed.")]
     subnet: Annotated[str, c.text("Address or subnet.", untrusted=True)]

@@ -15,7 +15,7 @@ class ChainRate(Table):
     """What `getchaintxstats` said."""
 
     level = Level.LIGHT
-    state = True
+    is_state = True
 
     transactions: Annotated[int | None, c.count("Transactions in the chain.", nullable=True)]
     window_blocks: Annotated[int | None, c.count("Blocks of the window, which ends with the newest.", nullable=True)]

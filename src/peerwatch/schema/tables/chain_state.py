@@ -15,7 +15,7 @@ class ChainState(Table):
     """What `getblockchaininfo` said."""
 
     level = Level.LIGHT
-    state = True
+    is_state = True
 
     blocks: Annotated[int | None, Column("Height of the chain.", pa.int64(), Semantic.NUMBER, nullable=True)]
     headers: Annotated[int | None, Column("Height of the headers.", pa.int64(), Semantic.NUMBER, nullable=True)]

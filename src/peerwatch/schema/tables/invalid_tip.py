@@ -15,7 +15,7 @@ class InvalidTip(Table):
     """An invalid block that the node knows as the end of a chain, when it is seen first; what `getchaintips` said."""
 
     level = Level.LIGHT
-    state = True
+    is_state = True
 
     hash: Annotated[bytes, c.hash32("Hash of the block.")]
     height: Annotated[int, Column("Its height.", pa.int64(), Semantic.NUMBER)]

@@ -12,7 +12,7 @@ class LogCount(Table):
     """Lines of `debug.log` in a minute, by template; those that no template fits by a learned one."""
 
     level = Level.LIGHT
-    state = True
+    is_state = True
 
     event: Annotated[str | None, c.label("Event of the template; null for a learned one.", nullable=True)]
     category: Annotated[str, c.label("Category of the log, or none.")]

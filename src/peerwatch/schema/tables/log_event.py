@@ -17,7 +17,7 @@ class LogEvent(Table):
     docs/reference/log.md says of each event what `value`, `value2`, `hash` and `text` are.
     """
 
-    state = True
+    is_state = True
 
     event: Annotated[str, c.label("Which event it is; the names are those of the templates.")]
     category: Annotated[str, c.label("Category of the log, such as net or addrman; none for lines that are always written.")]

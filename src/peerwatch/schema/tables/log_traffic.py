@@ -11,7 +11,7 @@ from peerwatch.schema.table import Table
 class LogTraffic(Table):
     """Messages by peer and type in ten seconds, as `debug.log` has them (category net)."""
 
-    state = True
+    is_state = True
 
     peer: Annotated[int, c.PEER]
     inbound: Annotated[bool, c.INBOUND]

@@ -12,7 +12,7 @@ class MemoryState(Table):
     """What `getmemoryinfo` said."""
 
     level = Level.LIGHT
-    state = True
+    is_state = True
 
     used: Annotated[int | None, c.octets("Bytes in use.", nullable=True)]
     free: Annotated[int | None, c.octets("Bytes free.", nullable=True)]

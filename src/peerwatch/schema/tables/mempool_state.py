@@ -15,7 +15,7 @@ class MempoolState(Table):
     """What `getmempoolinfo` said."""
 
     level = Level.LIGHT
-    state = True
+    is_state = True
 
     loaded: Annotated[bool | None, c.flag("Whether the mempool of the last run is loaded.", nullable=True)]
     transactions: Annotated[int | None, c.count("Transactions.", nullable=True)]

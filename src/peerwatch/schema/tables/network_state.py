@@ -15,7 +15,7 @@ class NetworkState(Table):
     """What `getnetworkinfo` and `getnettotals` said."""
 
     level = Level.LIGHT
-    state = True
+    is_state = True
 
     connections: Annotated[int | None, c.count("Connections.", nullable=True)]
     connections_in: Annotated[int | None, c.count("Inbound connections.", nullable=True)]

@@ -15,7 +15,7 @@ class NodeIdentity(Table):
     """What a node is and how it is labelled; a row at the start and whenever something of it changed."""
 
     level = Level.LIGHT
-    state = True
+    is_state = True
 
     changed: Annotated[
         str | None, c.text("Columns that changed, comma-separated; null in the first row of a session.", nullable=True)

@@ -15,7 +15,6 @@ class Origin(Table):
     """Where a peer is from, once a connection."""
 
     level = Level.LIGHT
-    state = True
 
     peer: Annotated[int, c.PEER]
     inbound: Annotated[bool | None, c.flag("True when the peer opened the connection.", nullable=True)]

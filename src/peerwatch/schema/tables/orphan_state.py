@@ -14,7 +14,7 @@ from peerwatch.schema.table import Table
 class OrphanState(Table):
     """Orphan transactions by who announced them, and of all peers together; what `getorphantxs` said."""
 
-    state = True
+    is_state = True
 
     peer: Annotated[
         int | None,

@@ -15,7 +15,7 @@ class OwnAddress(Table):
     """An address of the node itself, when it is seen first. Never leaves the operator's hands: it is what sharing scrubs."""
 
     level = Level.LIGHT
-    state = True
+    is_state = True
 
     origin: Annotated[str, c.label("Where it is from: localaddresses, addrlocal, addrbind or configured.")]
     address: Annotated[str, c.text("The address without its port, as the node writes it.")]

@@ -14,7 +14,7 @@ from peerwatch.schema.table import Table
 class PeerState(Table):
     """A peer of the node as `getpeerinfo` tells of it, every few seconds."""
 
-    state = True
+    is_state = True
 
     peer: Annotated[int, c.PEER]
     address: Annotated[str | None, c.text("Address and port of the peer as the node writes it.", nullable=True, untrusted=True)]

@@ -11,7 +11,7 @@ from peerwatch.schema.table import Table
 class PeerTraffic(Table):
     """Bytes of one message type with a peer since its connection was made, by `getpeerinfo`; a row when they changed."""
 
-    state = True
+    is_state = True
 
     peer: Annotated[int, c.PEER]
     inbound: Annotated[bool, c.INBOUND]

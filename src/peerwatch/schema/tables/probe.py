@@ -15,7 +15,7 @@ class Probe(Table):
     """What happened to our own peer of a node, which looks at it from outside. Its connection is excluded from detection."""
 
     level = Level.LIGHT
-    state = True
+    is_state = True
 
     event: Annotated[str, c.label("connecting (recorded before it does), connected, handshake, pong, closed or failed.")]
     address: Annotated[str, c.text("Our end of the connection, address and port, as the node sees it.")]

@@ -14,7 +14,7 @@ from peerwatch.schema.table import Table
 class ProbeTraffic(Table):
     """What the node sent to our own peer in a minute, by message type."""
 
-    state = True
+    is_state = True
 
     address: Annotated[str, c.text("Our end of the connection, address and port.")]
     type: Annotated[str, c.label("Message type.", untrusted=True)]

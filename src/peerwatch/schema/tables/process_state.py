@@ -15,7 +15,7 @@ class ProcessState(Table):
     """The node's process, every few seconds; figures that grow are since its start."""
 
     level = Level.LIGHT
-    state = True
+    is_state = True
 
     pid: Annotated[int, Column("Process id.", pa.int64(), Semantic.NUMBER)]
     cpu_user: Annotated[

@@ -14,7 +14,7 @@ from peerwatch.schema.table import Table
 class RpcCall(Table):
     """One call of the node's RPC interface."""
 
-    state = True
+    is_state = True
 
     method: Annotated[str, c.label("Method.")]
     duration: Annotated[int, Column("From the request to the last byte of the answer.", pa.int64(), Semantic.DURATION, unit="ns")]

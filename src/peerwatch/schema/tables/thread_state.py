@@ -15,7 +15,7 @@ class ThreadState(Table):
     """A kind of thread of the node's process, every few seconds; threads of one name are added up."""
 
     level = Level.LIGHT
-    state = True
+    is_state = True
 
     pid: Annotated[int, Column("Process id.", pa.int64(), Semantic.NUMBER)]
     thread: Annotated[str, c.label("Name of the thread without `b-`, such as msghand or net; other for names that Core has not.")]

@@ -28,6 +28,7 @@ AGENT_BYTES, WARNINGS_BYTES, TEXT_BYTES = 256, 500, 128
 MOST_COIN = 21_000_000
 """No amount is larger (src/consensus/amount.h: MAX_MONEY)."""
 _INT64 = 1 << 63
+_MOST_SECONDS = _INT64 // SECOND // 2
 _LABEL = re.compile(r"[a-z0-9_*-]{1,32}")
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _HEX = re.compile(r"[0-9a-fA-F]{1,16}")
@@ -120,12 +121,12 @@ def read_objects(result: bytes) -> list[dict[str, Any]]:
     return _read(_OBJECTS.decode, result)
 
 
-def read_count(result: bytes) -> int:
-    """An answer that is a number, 0 or more; raises as `read_object`."""
-    number = _read(_NUMBER.decode, result)
-    if not 0 <= number < _INT64 // SECOND:
+def read_seconds(result: bytes) -> int:
+    """An answer that is a number of seconds; raises as `read_object`."""
+    seconds = _read(_NUMBER.decode, result)
+    if not abs(seconds) < _MOST_SECONDS:
         raise msgspec.ValidationError("out of range")
-    return number
+    return seconds
 
 
 def _read(decode: Callable[[bytes], _T], result: bytes) -> _T:
@@ -200,7 +201,7 @@ def flag(value: Any) -> bool:
 def time_ns(value: Any) -> int | None:
     """A time in whole seconds, as ns; 0 is never."""
     seconds = integer(value)
-    if abs(seconds) >= _INT64 // SECOND:
+    if abs(seconds) >= _MOST_SECONDS:
         raise ValueError
     return seconds * SECOND if seconds > 0 else None
 
@@ -208,7 +209,7 @@ def time_ns(value: Any) -> int | None:
 def duration_ns(value: Any) -> int | None:
     """Seconds as ns; less than none is none."""
     seconds = number(value)
-    if not abs(seconds) < _INT64 // SECOND:
+    if not abs(seconds) < _MOST_SECONDS:
         raise ValueError
     return round(seconds * SECOND) if seconds >= 0 else None
 

@@ -19,7 +19,7 @@ from peerwatch.sources.gathered import Gathered
 from peerwatch.sources.rpc._api import Answer, Known, Reader, Request
 from peerwatch.sources.rpc.client import Reply, RpcClient
 from peerwatch.sources.rpc.errors import FOR_GOOD, OUT_OF_REACH, RpcError, Trouble
-from peerwatch.sources.rpc.fields import count, read_count, read_object
+from peerwatch.sources.rpc.fields import count, read_object, read_seconds
 from peerwatch.sources.rpc.login import Credentials, Login
 from peerwatch.sources.rpc.node_start import Moment, NodeStart, started_utc
 from peerwatch.sources.rpc.registry import UPTIME, make_readers, tables
@@ -184,7 +184,7 @@ class RpcLook:
         """Read an answer of `uptime`. Returns whether the node is the same."""
         restarted, started = False, None
         try:
-            uptime_s = read_count(reply.result)
+            uptime_s = read_seconds(reply.result)
         except msgspec.MsgspecError:
             self._unreadable(UPTIME.method, reply, rows, "no number")
         else:

@@ -89,7 +89,7 @@ class Nodes:
         self.each_second()
         running = {tracked.node for tracked in self._tracked.values()}
         for missing in [w.name for w in self._wanted if w.name not in running]:
-            self._say(f"{missing} does not run yet; it is traced as soon as it does")
+            self._say(f"{missing} does not run yet or has no tracepoints; it is traced as soon as it does")
         if not self._wanted and not running:
             self._say("no node with tracepoints runs yet; one is traced as soon as it does")
 
