@@ -15,7 +15,7 @@ from peerwatch.schema.table import Identity
 from peerwatch.sources._api import Chunk, Source
 from peerwatch.wire.dissect import dissect
 from peerwatch.wire.keyed_hash import KEY_BYTES
-from tests.node.counts import Sums, add
+from tests.node.counts import Peers, Sums, add
 from tests.node.harness import WAIT_S
 
 NAME = "alpha"
@@ -137,6 +137,23 @@ def message_sums(watching: Watching, source: str, addresses: Mapping[int, str]) 
                 if peer in addresses:
                     add(sums, (addresses[peer], inbound, m.names[kind]), 1, size)
     return sums
+
+
+def logged_sums(watching: Watching, peers: Peers) -> Sums:
+    """Messages and payload bytes that the log has, of peers by their addresses, types as the log spells them."""
+    sums: Sums = {}
+    for row in watching.of("log_traffic"):
+        if row["peer"] in peers:
+            add(sums, (peers[row["peer"]]["addr"], row["inbound"], row["type"]), row["messages"], row["bytes"])
+    return sums
+
+
+def counted(watching: Watching, session: int) -> dict[int, dict[bool, dict[str, int]]]:
+    """Bytes that the node counted in the end, by its ids of peers, whether it received them, and type."""
+    found: dict[int, dict[bool, dict[str, int]]] = {}
+    for row in watching.of("peer_traffic", session=session):
+        found.setdefault(row["peer"], {True: {}, False: {}})[row["inbound"]][row["type"]] = row["bytes"]
+    return found
 
 
 def opened(watching: Watching, source: str) -> dict[int, str]:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from peerwatch.app.config import Config, end_of
-from peerwatch.app.nodes import Node, Nodes, capture_path, cookie_path, rpc_end
+from peerwatch.app.nodes import Node, Nodes, capture_path, cookie_path, log_path, rpc_end
 from peerwatch.schema.table import Identity
 from peerwatch.sources._api import Source
 from peerwatch.sources.capture import CaptureSource
+from peerwatch.sources.debuglog.source import DebugLogSource
 from peerwatch.sources.intelligence import Intelligence
 from peerwatch.sources.look import LookSource
 from peerwatch.sources.probe.look import ProbeLook
@@ -51,6 +52,8 @@ class Ways:
     def _of(self, node: Node) -> Iterator[tuple[str, Opening]]:
         if end := rpc_end(node):
             yield "rpc", self._rpc(node, end)
+        if log := log_path(node):
+            yield "debuglog", self._log(node.name, log)
         if capture := capture_path(node):
             yield "capture", Opening(capture, lambda: self._capture(node.name, capture))
         if node.config.process == "on" and (node.pid is not None or node.files):
@@ -69,6 +72,9 @@ class Ways:
 
         what = (end, login, addresses, listens, binds)
         return Opening(what, lambda: LookSource(RpcLook(end, login, known, self._config.rpc_seconds), node.name))
+
+    def _log(self, name: str, path: Path) -> Opening:
+        return Opening(path, lambda: DebugLogSource(path, name, position=self._before(name, "debuglog")))
 
     def _capture(self, name: str, folder: Path) -> Source:
         return CaptureSource(folder, name, follow=True, position=self._before(name, "capture"))

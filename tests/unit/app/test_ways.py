@@ -35,16 +35,16 @@ def names(found: dict[Part, Opening]) -> set[str]:
 def test_a_data_directory_opens_every_way_but_the_probe(archive: Archive, tmp_path: Path) -> None:
     """RPC and process wherever it is, the capture once there is one, the probe when it is asked for."""
     node = NodeConfig("a", datadir=str(tmp_path))
-    assert names(ways_of(archive, node)) == {"rpc", "process"}
+    assert names(ways_of(archive, node)) == {"rpc", "debuglog", "process"}
     (tmp_path / "message_capture").mkdir()
-    assert names(ways_of(archive, node)) == {"rpc", "process", "capture"}
+    assert names(ways_of(archive, node)) == {"rpc", "debuglog", "process", "capture"}
     probing = NodeConfig("a", datadir=str(tmp_path), probe="v2")
-    assert names(ways_of(archive, probing)) == {"rpc", "process", "capture", "probe"}
+    assert names(ways_of(archive, probing)) == {"rpc", "debuglog", "process", "capture", "probe"}
 
 
 def test_what_is_off_is_not_opened(archive: Archive, tmp_path: Path) -> None:
     """Each way has its switch."""
-    node = NodeConfig("a", datadir=str(tmp_path), rpc="off", capture="off", process="off")
+    node = NodeConfig("a", datadir=str(tmp_path), rpc="off", log="off", capture="off", process="off")
     assert ways_of(archive, node) == {}
 
 

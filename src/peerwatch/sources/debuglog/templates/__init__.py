@@ -1,0 +1,1 @@
+"""Templates by area, a file each."""
