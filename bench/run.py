@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from bench import machine, report
 from bench.figures import Scale, Topic
 
-TOPICS = ("cost", "throughput", "dissect", "wire", "store", "query", "memory", "loss", "latency", "imports", "addrman")
+TOPICS = ("cost", "throughput", "dissect", "wire", "store", "query", "memory", "loss", "latency", "imports", "addrman", "log")
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from peerwatch.detect.registry import all_detectors
 from peerwatch.peers.weirds import all_kinds
 from peerwatch.schema.docs import markdown
 from peerwatch.schema.registry import all_tables
+from peerwatch.sources.debuglog.registry import all_templates
 from peerwatch.sources.usdt.probes import PROBES
 from peerwatch.store.macros import MACROS
 
@@ -63,7 +65,18 @@ def commands() -> str:
     return "".join(pages)
 
 
-PAGES = {"tables.md": tables, "weirds.md": weirds, "detectors.md": detectors, "commands.md": commands}
+def log() -> str:
+    """The page of all lines of `debug.log` that are understood."""
+    text = NOTE + "# Lines of the log\n\nLines of `debug.log` that become rows of `log_event`, and what their fields are."
+    text += " `<*>` is anything.\n"
+    text += "\n| event | category | line | meaning | versions |\n|---|---|---|---|---|\n"
+    for template in all_templates():
+        line = re.sub(r"\{(word)?\}", "<*>", template.text).replace("|", "\\|")
+        text += f"| {template.event} | {template.category} | `{line}` | {template.meaning} | {template.versions} |\n"
+    return text
+
+
+PAGES = {"log.md": log, "tables.md": tables, "weirds.md": weirds, "detectors.md": detectors, "commands.md": commands}
 
 
 def main() -> int:

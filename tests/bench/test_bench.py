@@ -34,6 +34,7 @@ BUDGETED = {
     "latency": 2,
     "imports": 3,
     "addrman": 5,
+    "log": 1,
 }
 """Figures of each topic that have a budget."""
 

@@ -19,7 +19,7 @@ from peerwatch.sources.address_list import AddressList, AddressListError
 from peerwatch.sources.mmdb import Mmdb, MmdbError
 
 MOST_BYTES = 256 << 20
-"""Size of a file at most; databases of autonomous systems have some 10 MB."""
+"""Size of a file at most."""
 
 _Content = TypeVar("_Content")
 
@@ -37,7 +37,7 @@ class Intelligence:
     """Files about addresses. `origins` is what they say at present."""
 
     def __init__(self, asmap: str | None = None, mmdb: str | None = None, lists: Mapping[str, str] | None = None) -> None:
-        """Read all of them; an asmap as large as Bitcoin Core's takes a second or two.
+        """Read all of them, which may take seconds (about 1 for each MB of an asmap).
 
         Args:
             asmap: path of a map in Bitcoin Core's format.

@@ -9,15 +9,21 @@ from typing import Any
 from peerwatch.schema.batch import SECOND
 from peerwatch.schema.tables.log_count import LogCount
 from peerwatch.schema.tables.log_traffic import LogTraffic
+from peerwatch.sources.debuglog.line import PREFIX
 from peerwatch.sources.gathered import Rows
 from peerwatch.wire.raw import printable
 
-TRAFFIC = re.compile(rb"(received: |sending )(.{0,64}?) \((\d{1,9}) bytes\) peer=(-?\d{1,18})(?:,? peeraddr=\S+)?$", re.DOTALL)
-"""What is received and sent (net.cpp: ProcessMessages, PushMessage; category net). Types can have spaces and parentheses."""
+TRAFFIC = re.compile(
+    PREFIX + rb"(received: |sending )(.{0,64}?) \((\d{1,9}) bytes\) peer=(-?\d{1,18})(?:,? peeraddr=\S+)?$", re.DOTALL
+)
+"""Whole lines of what is received and sent (net.cpp: ProcessMessages, PushMessage; category net): what PREFIX has, verb, type,
+payload bytes, peer. Types can have spaces and parentheses.
+"""
 TEMPLATES = {
     True: ("received", "received: <*> (<*> bytes) peer=<*>"),
     False: ("sent", "sending <*> (<*> bytes) peer=<*>"),
 }
+RECEIVED = b"received: "
 TYPE_BYTES = 12
 WINDOW_NS = 10 * SECOND
 MINUTE_NS = 60 * SECOND
@@ -31,18 +37,20 @@ class Traffic:
 
     def __init__(self) -> None:
         """None yet."""
-        self._sums: dict[tuple[int, int, bool, bytes], list[int]] = {}
+        self._sums: dict[tuple[int, bytes, bytes, bytes], list[int]] = {}
 
     def add(self, ts: int, found: re.Match[bytes]) -> bool:
         """Count a line. Returns whether the message was received."""
-        inbound = found[1] == b"received: "
-        key = (ts // WINDOW_NS, int(found[4]), inbound, found[2][:TYPE_BYTES])
-        if key not in self._sums and len(self._sums) >= MOST_PAIRS:
-            key = (*key[:3], b"other")
-        total = self._sums.setdefault(key, [0, 0])
+        *_, verb, kind, size, peer = found.groups()
+        key = (ts // WINDOW_NS, verb, kind, peer)
+        total = self._sums.get(key)
+        if total is None:
+            if len(self._sums) >= MOST_PAIRS:
+                key = (key[0], verb, b"other", peer)
+            total = self._sums.setdefault(key, [0, 0])
         total[0] += 1
-        total[1] += int(found[3])
-        return inbound
+        total[1] += int(size)
+        return verb == RECEIVED
 
     def rows(self) -> Rows:
         """What was counted, and begin anew."""
@@ -50,9 +58,9 @@ class Traffic:
         keys = list(sums)
         columns: dict[str, list[Any]] = {
             "ts": [window * WINDOW_NS for window, *_ in keys],
-            "peer": [peer for _, peer, *_ in keys],
-            "inbound": [inbound for _, _, inbound, _ in keys],
-            "type": [printable(kind) for *_, kind in keys],
+            "peer": [int(peer) for *_, peer in keys],
+            "inbound": [verb == RECEIVED for _, verb, *_ in keys],
+            "type": [printable(kind[:TYPE_BYTES]) for _, _, kind, _ in keys],
             "messages": [total[0] for total in sums.values()],
             "bytes": [total[1] for total in sums.values()],
         }
@@ -68,14 +76,14 @@ class Counts:
         self._minute = int(minute)
         self._sums = {(event, category, template): [lines, size] for event, category, template, lines, size in rows}
 
-    def add(self, ts: int, template: tuple[str | None, str, str], size: int) -> Rows | None:
-        """Count a line of a template (event, category, text). Returns the rows of the minute that is over by it."""
+    def add(self, ts: int, template: tuple[str | None, str, str], size: int, lines: int = 1) -> Rows | None:
+        """Count lines of a template (event, category, text), `size` bytes without their ends. Returns a minute that is over by it."""
         over = self.turn(ts)
         if template not in self._sums and len(self._sums) >= MOST_COUNTED:
             template = (None, "none", "other")
         total = self._sums.setdefault(template, [0, 0])
-        total[0] += 1
-        total[1] += size + 1
+        total[0] += lines
+        total[1] += size + lines
         return over
 
     def turn(self, ts: int) -> Rows | None:

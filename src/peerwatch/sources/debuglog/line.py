@@ -10,7 +10,8 @@ Thread, place and function are there if the node is told so (-logthreadnames, -l
 from __future__ import annotations
 
 import re
-from calendar import timegm
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from peerwatch.schema.batch import SECOND
@@ -26,8 +27,10 @@ LEVELS = ("warning", "error")
 NONE = "none"
 """Category of lines that are always written."""
 
-_TIME = re.compile(rb"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?Z ")
-_BRACKET = re.compile(rb"\[([^\]]{1,64})\] ")
+PREFIX = rb"(?:(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z )?((?:\[[^\]]{1,64}\] )*)"
+"""As a pattern: second, its fraction, and all that is in brackets."""
+_PREFIX = re.compile(PREFIX)
+_BRACKET = re.compile(rb"\[([^\]]*)\] ")
 
 
 class Line(NamedTuple):
@@ -40,19 +43,38 @@ class Line(NamedTuple):
 
 def parse(line: bytes) -> Line:
     """Read what stands before the message; whatever cannot be read is part of the message."""
-    ts, at = None, 0
-    if (found := _TIME.match(line)) is not None:
-        year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
-        ts = timegm((year, month, day, hour, minute, second)) * SECOND if 1 <= month <= 12 and year >= 1970 else None  # noqa: PLR2004
-        if ts is not None and found[7]:
-            ts += int(found[7].ljust(9, b"0"))
-        at = found.end()
-    category = NONE
-    while (bracket := _BRACKET.match(line, at)) is not None:
+    found = _PREFIX.match(line)
+    assert found is not None  # noqa: S101 - it fits nothing at all, too
+    second, fraction, brackets = found.groups()
+    category, length = category_of(brackets)
+    return Line(time_of(second, fraction), category, line[found.start(3) + length :])
+
+
+def time_of(second: bytes | None, fraction: bytes | None) -> int | None:
+    """Time in ns UTC of the parts of PREFIX; None if there is none."""
+    at = second_of(second) if second else None
+    return at + int(fraction.ljust(9, b"0")) if at is not None and fraction else at
+
+
+@lru_cache(maxsize=256)
+def second_of(text: bytes) -> int | None:
+    """Time of `2026-11-25T04:28:31`, ns UTC; None if there is no such time. Many lines have the same."""
+    try:
+        at = datetime.strptime(text.decode("ascii"), "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return int(at.timestamp()) * SECOND
+
+
+@lru_cache(maxsize=256)
+def category_of(brackets: bytes) -> tuple[str, int]:
+    """The category in what stands in brackets, and how much of that is no part of the message."""
+    category, at = NONE, 0
+    while (bracket := _BRACKET.match(brackets, at)) is not None:
         name = bracket[1].partition(b":")[0].decode("ascii", "replace")
         if name in LEVELS:
             break
         at = bracket.end()
         if name in CATEGORIES:
             category = name
-    return Line(ts, category, line[at:])
+    return category, at

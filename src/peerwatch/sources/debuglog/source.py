@@ -20,10 +20,10 @@ from peerwatch.schema.tables.log_event import LogEvent
 from peerwatch.schema.tables.log_traffic import LogTraffic
 from peerwatch.schema.tables.loss import Loss
 from peerwatch.sources._api import Chunk
-from peerwatch.sources.debuglog.counts import TEMPLATES, TRAFFIC, Counts, Traffic
+from peerwatch.sources.debuglog.counts import MINUTE_NS, TEMPLATES, TRAFFIC, Counts, Traffic
 from peerwatch.sources.debuglog.follow import Follower, Piece
 from peerwatch.sources.debuglog.learn import Learner
-from peerwatch.sources.debuglog.line import parse
+from peerwatch.sources.debuglog.line import category_of, parse, time_of
 from peerwatch.sources.debuglog.registry import matcher
 from peerwatch.sources.debuglog.template import Found
 from peerwatch.sources.gathered import Gathered
@@ -133,28 +133,51 @@ class DebugLogSource:
         return self._rows.take(self._mark, position)
 
     def _take(self, piece: Piece) -> None:
-        """Read whole lines."""
+        """Read whole lines. Those of messages are most: they are counted by the minute, and only the sums are handed on."""
         now = self._utc()
+        minute, bulk = 0, dict[tuple[bool, str], list[int]]()
+        add, traffic_of = self._traffic.add, TRAFFIC.match
         for raw in piece.lines:
-            line = parse(raw)
-            if not line.message:
-                continue
-            if line.ts is None and not self._untimed:
-                self._untimed = True
-                why = "Lines of the log have no time (-logtimestamps=0): that of reading is taken."
-                self._rows.loss("unreadable", NAME, why, (now, now))
-            ts = now if line.ts is None else line.ts
-            if (traffic := TRAFFIC.match(line.message)) is not None:
-                event, text = TEMPLATES[self._traffic.add(ts, traffic)]
-                over = self._counts.add(ts, (event, line.category, text), len(raw))
-            elif (found := self._match(line.message)) is not None:
-                self._add(ts, line.category, found)
-                over = self._counts.add(ts, (found.template.event, line.category, found.template.text), len(raw))
+            traffic = traffic_of(raw)
+            if traffic is not None:
+                ts, (category, _) = time_of(traffic[1], traffic[2]), category_of(traffic[3])
             else:
-                learned = self._learner.template_of(line.message)
-                over = self._counts.add(ts, (None, line.category, learned), len(raw))
-            if over:
-                self._rows.add_rows(over)
+                ts, category, message = parse(raw)
+                if not message:
+                    continue
+            if ts is None:
+                ts = self._time(now)
+            if ts // MINUTE_NS != minute:
+                self._count_bulk(minute, bulk)
+                minute = ts // MINUTE_NS
+            if traffic is not None:
+                total = bulk.setdefault((add(ts, traffic), category), [0, 0])
+                total[0] += 1
+                total[1] += len(raw)
+            elif (found := self._match(message)) is not None:
+                self._add(ts, category, found)
+                self._count(ts, (found.template.event, category, found.template.text), len(raw))
+            else:
+                self._count(ts, (None, category, self._learner.template_of(message)), len(raw))
+        self._count_bulk(minute, bulk)
+
+    def _time(self, now: int) -> int:
+        if not self._untimed:
+            self._untimed = True
+            why = "Lines of the log have no time (-logtimestamps=0): that of reading is taken."
+            self._rows.loss("unreadable", NAME, why, (now, now))
+        return now
+
+    def _count(self, ts: int, template: tuple[str | None, str, str], size: int, lines: int = 1) -> None:
+        if over := self._counts.add(ts, template, size, lines):
+            self._rows.add_rows(over)
+
+    def _count_bulk(self, minute: int, bulk: dict[tuple[bool, str], list[int]]) -> None:
+        """Count lines of messages of a minute, and forget them."""
+        for (inbound, category), (lines, size) in bulk.items():
+            event, text = TEMPLATES[inbound]
+            self._count(minute * MINUTE_NS, (event, category, text), size, lines)
+        bulk.clear()
 
     def _add(self, ts: int, category: str, found: Found) -> None:
         event = found.template.event

@@ -189,7 +189,7 @@ def test_a_real_log(log: Log) -> None:
     log.read()
     lines = sum(1 for line in REAL.read_bytes().splitlines() if len(line.partition(b"Z ")[2]) > 0)
     assert sum(row["lines"] for row in log.rows("log_count")) == lines
-    assert len(log.rows("log_event")) > 30
+    assert len(log.rows("log_event")) >= 30
     assert not any("127.0.0.1" in row["template"] for row in log.rows("log_count"))
 
 
