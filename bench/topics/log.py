@@ -59,9 +59,8 @@ def _lines(count: int, shares: dict[str, float]) -> bytes:
         else:
             message = UNKNOWN[peer % len(UNKNOWN)].format(n=number, h="0a" * 32)
         bracket = "" if category == "none" else f"[{category}] "
-        lines.append(
-            f"2026-11-25T04:{number // 6000 % 60:02}:{number // 100 % 60:02}.{number % 1_000_000:06}Z [msghand] {bracket}{message}"
-        )
+        minute, second = number // 6000 % 60, number // 100 % 60
+        lines.append(f"2026-11-25T04:{minute:02}:{second:02}.{number % 1_000_000:06}Z [msghand] {bracket}{message}")
     return ("\n".join(lines) + "\n").encode()
 
 

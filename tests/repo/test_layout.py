@@ -21,6 +21,8 @@ COVERED_ELSEWHERE = {
     "schema/tables": "declarations; tests/contract/test_tables.py runs over every one",
     "sources/_api.py": "a protocol; its implementations are tested",
     "sources/rpc/_api.py": "interfaces; tests/contract/test_rpc.py runs over every reader",
+    "sources/rpc/readers": "each is tried in tests/contract/test_rpc.py with answers of every version",
+    "sources/debuglog/templates": "declarations; tests/contract/test_log.py runs over every one",
     "sinks/_api.py": "a protocol; its implementations are tested",
     "wire/dissector.py": "an interface; tests/contract/test_messages.py runs over every implementation",
     "detect/_api.py": "an interface; tests/contract/test_detectors.py runs over every implementation",

@@ -77,7 +77,7 @@ class Counts:
         self._sums = {(event, category, template): [lines, size] for event, category, template, lines, size in rows}
 
     def add(self, ts: int, template: tuple[str | None, str, str], size: int, lines: int = 1) -> Rows | None:
-        """Count lines of a template (event, category, text), `size` bytes without their ends. Returns a minute that is over by it."""
+        """Count lines of a template (event, category, text), `size` bytes without ends. Returns a minute that is over by it."""
         over = self.turn(ts)
         if template not in self._sums and len(self._sums) >= MOST_COUNTED:
             template = (None, "none", "other")
