@@ -22,6 +22,9 @@ from peerwatch.app.pipeline import Settings
 from peerwatch.app.state import open_incidents
 from peerwatch.app.watch import Watch
 from peerwatch.schema.batch import SECOND
+from peerwatch.sources.debuglog.source import DebugLogSource
+from peerwatch.sources.look import LookSource
+from peerwatch.sources.process.look import ProcessLook
 from peerwatch.sources.rpc.client import RpcClient
 from peerwatch.sources.rpc.login import Credentials, Kind, Login
 from peerwatch.sources.simulation.simulation import Plan
@@ -77,10 +80,32 @@ def rehearse(folder: Path) -> None:
         open_incidents(archive.path, NODE)
     open_incidents(folder / "archive", NODE)
     rehearse_asking()
+    rehearse_looking(folder)
     try:
         Archive(folder / "nothing")
     except ArchiveError as error:
         str(error)
+
+
+def rehearse_looking(folder: Path) -> None:
+    """Read a log and look at a process, once: a line of each kind, and ourselves."""
+    path = folder / "debug.log"
+    path.touch()
+    log = DebugLogSource(path, NODE)
+    process = LookSource(ProcessLook(os.getpid, folder), NODE)
+    log.finish()
+    stamp = "2026-01-01T00:00:00.5Z [net] "
+    lines = (
+        "received: ping (8 bytes) peer=1",
+        "Misbehaving: peer=1: something",
+        "what nobody knows 1",
+        "Bitcoin Core version v1",
+    )
+    path.write_text("".join(f"{stamp}{line}\n" for line in lines))
+    for source in (log, process):
+        source.read()
+        source.finish()
+        source.close()
 
 
 def rehearse_asking() -> None:

@@ -59,11 +59,11 @@ def time_of(second: bytes | None, fraction: bytes | None) -> int | None:
 @lru_cache(maxsize=256)
 def second_of(text: bytes) -> int | None:
     """Time of `2026-11-25T04:28:31`, ns UTC; None if there is no such time. Many lines have the same."""
+    year, month, day, hour, minute, second = (int(part) for part in re.split(rb"[-T:]", text))
     try:
-        at = datetime.strptime(text.decode("ascii"), "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
+        return int(datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()) * SECOND
     except ValueError:
         return None
-    return int(at.timestamp()) * SECOND
 
 
 @lru_cache(maxsize=256)
