@@ -34,8 +34,7 @@ class Ahead(Enum):
     END = "end"
     """The end of the file, or the beginning of a record that is not wholly there."""
     MALFORMED = "malformed"
-    """Bytes that are no record header: a time, type or size that no node writes. They follow a record that was not written whole
-    because the disk was full: the node goes on behind it."""
+    """Bytes that are no record header: a time or size that no node writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +80,4 @@ def _read(piece: bytes, at: Array, following: int, ahead: Ahead) -> Records:
     head = fields(np.frombuffer(piece, np.uint8), at, RECORD_HEADER)
     width = RECORD_HEADER["type"].itemsize
     kind[:, :width] = np.ascontiguousarray(head["type"]).view(np.uint8).reshape(-1, width)
-    wrong = np.flatnonzero(~_is_type(kind[:, :width]))
-    if len(wrong):
-        end = int(wrong[0])
-        following, ahead = int(at[end]), Ahead.MALFORMED
-        at, head, kind = at[:end], head[:end], kind[:end]
     return Records(at, head["time"].astype(np.int64) * 1000, head["size"].astype(np.int64), kind, following, ahead)
-
-
-def _is_type(kind: Array) -> Array:
-    """Mask of the types (uint8, shape (n, 12)) that a node takes off the wire: bytes 0x20 to 0x7f, and then only NULs
-    (Bitcoin Core, protocol.cpp: IsMessageTypeValid; net.cpp: V2Transport::GetMessageType, which takes 0x7f, too).
-    """
-    end = kind == 0
-    letters = end | ((kind >= 0x20) & (kind <= 0x7F))  # noqa: PLR2004 - said above
-    return np.asarray(letters.all(axis=1) & ~(end[:, :-1] & ~end[:, 1:]).any(axis=1))

@@ -15,8 +15,7 @@ def record(time: int, kind: bytes, payload: bytes) -> bytes:
     return struct.pack("<Q12sI", time, kind, len(payload)) + payload
 
 
-KINDS = st.lists(st.integers(0x20, 0x7F), max_size=12).map(bytes)
-RECORDS = st.lists(st.builds(record, st.integers(0, MAX_TIME_US), KINDS, st.binary(max_size=50)), max_size=6)
+RECORDS = st.lists(st.builds(record, st.integers(0, MAX_TIME_US), st.binary(max_size=12), st.binary(max_size=50)), max_size=6)
 
 
 def test_records() -> None:
@@ -56,14 +55,10 @@ def test_a_piece_of_a_file(records: list[bytes], data: st.DataObject) -> None:
         struct.pack("<Q12sI", 5, b"block", MAX_PROTOCOL_MESSAGE_LENGTH + 1),
         struct.pack("<Q12sI", MAX_TIME_US + 1, b"ping", 8),
         b"\xff" * 24,
-        record(5, b"in\x1fv", b""),
-        record(5, b"in\x80v", b""),
-        record(5, b"in\0v", b""),
-        record(5, b"\0v", b""),
     ],
 )
 def test_what_is_no_record(bad: bytes) -> None:
-    """A size over the protocol's limit, a time beyond int64 nanoseconds, or a type that no node takes, ends the file there."""
+    """A size over the protocol's limit, or a time beyond int64 nanoseconds, ends the file there."""
     piece = record(5, b"ping", bytes(8)) + bad + bytes(100)
     found = find_records(piece, 10**9)
     assert (found.at.tolist(), found.next, found.ahead) == ([0], 32, Ahead.MALFORMED)
