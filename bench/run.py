@@ -15,7 +15,21 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from bench import machine, report
 from bench.figures import Scale, Topic
 
-TOPICS = ("cost", "throughput", "dissect", "wire", "store", "query", "memory", "loss", "latency", "imports", "addrman", "log")
+TOPICS = (
+    "cost",
+    "throughput",
+    "dissect",
+    "wire",
+    "store",
+    "query",
+    "memory",
+    "loss",
+    "latency",
+    "imports",
+    "addrman",
+    "log",
+    "node",
+)
 
 
 def main() -> int:

@@ -21,11 +21,18 @@ def measure(scale: Scale) -> list[Figure]:
     root = install(cache_folder())
     program = Program(root / BINARY, root)
     short, long = scale.of(15, 3), scale.of(75, 8)
-    with program.folder() as made, Node(program, made / "a") as node, Node(program, made / "b") as other, tempfile.TemporaryDirectory() as to:
+    with (
+        program.folder() as made,
+        Node(program, made / "a") as node,
+        Node(program, made / "b") as other,
+        tempfile.TemporaryDirectory() as to,
+    ):
         node.connect(other)
         begun, _ = _run(node, short, Path(to) / "short")
         ended, archive = _run(node, long, Path(to) / "long")
-        calls = Query(archive).table("SELECT sum(duration) / 1e6 AS busy, max(ts) - min(ts) AS span FROM rpc_call WHERE error IS NULL")
+        calls = Query(archive).table(
+            "SELECT sum(duration) / 1e6 AS busy, max(ts) - min(ts) AS span FROM rpc_call WHERE error IS NULL"
+        )
     (row,) = calls.to_pylist()
     share = 100 * (ended - begun) / (long - short)
     return [
@@ -37,8 +44,20 @@ def measure(scale: Scale) -> list[Figure]:
 def _run(node: Node, seconds: int, archive: Path) -> tuple[float, Path]:
     """Watch a node. Returns the processor time that it took, in seconds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    known = f"rpc={node.rpc_port},cookie={node.netdir / ".cookie"},log={node.netdir / 'debug.log'},name=alpha"
-    command = [sys.executable, "-m", "peerwatch", "run", "--quiet", "--node", known, "--archive", str(archive), "--for", str(seconds)]
+    known = f"rpc={node.rpc_port},cookie={node.netdir / '.cookie'},log={node.netdir / 'debug.log'},name=alpha"
+    command = [
+        sys.executable,
+        "-m",
+        "peerwatch",
+        "run",
+        "--quiet",
+        "--node",
+        known,
+        "--archive",
+        str(archive),
+        "--for",
+        str(seconds),
+    ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, archive
@@ -46,7 +65,7 @@ def _run(node: Node, seconds: int, archive: Path) -> tuple[float, Path]:
 
 TOPIC = Topic(
     "Looking at a node",
-    """A real node (Debian's Bitcoin Knots, regtest) with one peer, asked by RPC at the usual intervals, its log and its process read.
+    """A real node (Debian's Bitcoin Knots, regtest) with one peer is asked by RPC at the usual intervals; its log is read.
 The processor's share is the difference of a longer and a shorter run.""",
     measure,
     traces=True,

@@ -19,7 +19,7 @@ from bench.figures import Budget, Figure
 
 ROOT = Path(__file__).parents[2]
 
-KERNEL = {"cost", "throughput", "memory", "loss", "latency"}
+KERNEL = {"cost", "throughput", "memory", "loss", "latency", "node"}
 """Topics that trace."""
 
 BUDGETED = {
@@ -35,6 +35,7 @@ BUDGETED = {
     "imports": 3,
     "addrman": 5,
     "log": 1,
+    "node": 1,
 }
 """Figures of each topic that have a budget."""
 

@@ -83,7 +83,7 @@ class Watching:
             time.sleep(POLL_S)
         return value
 
-    def of(self, table: str, source: str | None = None, **values: Any) -> list[dict[str, Any]]:
+    def of(self, table: str, source: str | None = None, /, **values: Any) -> list[dict[str, Any]]:
         """Rows of a table, of one source if it is named, that have certain values."""
         rows = [row for batch in self.rows[table] for row in batch.to_pylist()]
         wanted = values | ({"source": source} if source else {})
