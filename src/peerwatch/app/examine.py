@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 
 import msgspec
 
@@ -16,12 +19,14 @@ from peerwatch.app.config import Config
 from peerwatch.app.nodes import Node, Nodes, capture_path, cookie_path, log_path, rpc_end
 from peerwatch.app.preload import rehearse_asking
 from peerwatch.schema.batch import SECOND
+from peerwatch.sources.debuglog.source import DebugLogSource
 from peerwatch.sources.rpc.client import RpcClient
 from peerwatch.sources.rpc.errors import OUT_OF_REACH, RpcError
 from peerwatch.sources.rpc.login import Credentials, login_of
 from peerwatch.sources.rpc.registry import methods
 from peerwatch.sources.usdt.diagnose import Fact, State
 from peerwatch.sources.usdt.privileges import Account, fork
+from peerwatch.sources.usdt.processes import command_line, cpu_ns, process_ids, read_process
 
 MINUTE_S = 60.0
 SAMPLE_BYTES = 1 << 20
@@ -115,7 +120,36 @@ def _log(name: str, node: Node) -> Fact:
             "run the node with -debug=net (and addrman, cmpctblock, mempoolrej, validation) to see handshakes, evictions and more"
         )
         return Fact(name, State.WARNING, "readable, without category net", advice)
-    return Fact(name, State.OK, "readable, with what is sent and received")
+    return Fact(
+        name, State.OK, f"readable, with what is sent and received; {_lines_a_second(sample):,.0f} lines a second can be read"
+    )
+
+
+def _lines_a_second(sample: bytes) -> float:
+    """How fast the end of a log is read, measured: processor time of making rows of it."""
+    with tempfile.NamedTemporaryFile() as copy:
+        source = DebugLogSource(Path(copy.name), "doctor")
+        source.finish()
+        copy.write(sample)
+        copy.flush()
+        began = time.thread_time()
+        while source.finish():
+            pass
+        took = time.thread_time() - began
+        source.close()
+    return sample.count(b"\n") / max(took, 1e-6)
+
+
+def watchers() -> Iterator[Fact]:
+    """What the watchers that run take of a processor."""
+    for pid in process_ids():
+        words = (command_line(pid) or b"").split(b"\0")
+        if b"run" not in words or not any(word.endswith(b"peerwatch") for word in words):
+            continue
+        facts, used = read_process(pid), cpu_ns(pid)
+        ran = time.time_ns() - facts.started_ns if facts else 0
+        if facts and used is not None and ran > 0:
+            yield Fact(f"peerwatch, process {pid}", State.OK, f"{100 * used / ran:.1f} % of a processor since it was started")
 
 
 def _capture(name: str, node: Node) -> Fact:

@@ -31,7 +31,7 @@ def command(*, config: Path | None, nodes: tuple[str, ...], as_json: bool) -> No
     Example: peerwatch doctor --config /etc/peerwatch.toml
     """
     from peerwatch.app.config import ConfigError, load, with_nodes
-    from peerwatch.app.examine import examine
+    from peerwatch.app.examine import examine, watchers
     from peerwatch.app.nodes import wanted
     from peerwatch.sources.usdt.diagnose import State, diagnose
     from peerwatch.sources.usdt.privileges import PrivilegeError, watcher_account
@@ -42,7 +42,7 @@ def command(*, config: Path | None, nodes: tuple[str, ...], as_json: bool) -> No
         account = watcher_account(settings.user, Path(settings.archive), os.environ)
     except (ConfigError, PrivilegeError) as error:
         raise fail(str(error)) from error
-    facts = [*diagnose(wanted(settings.node), account, settings.ring_mib << 20), *examine(settings, account)]
+    facts = [*diagnose(wanted(settings.node), account, settings.ring_mib << 20), *examine(settings, account), *watchers()]
     for fact in facts:
         if as_json:
             click.echo(json.dumps(asdict(fact)))

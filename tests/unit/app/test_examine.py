@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from peerwatch.app.config import Config, NodeConfig
-from peerwatch.app.examine import examine
+from peerwatch.app.examine import examine, watchers
 from peerwatch.sources.rpc.registry import methods
 from peerwatch.sources.usdt.diagnose import Fact, State
 from peerwatch.sources.usdt.privileges import Account
@@ -65,7 +68,9 @@ def test_logs_with_and_without_what_is_said(tmp_path: Path) -> None:
     log = tmp_path / "debug.log"
     log.write_text("2026-01-01T00:00:00Z [net] received: ping (8 bytes) peer=1\n")
     node = NodeConfig("a", log=str(log))
-    assert facts_of(node)["a, log"].state is State.OK
+    fact = facts_of(node)["a, log"]
+    assert fact.state is State.OK
+    assert re.search(r"; [0-9,]+ lines a second can be read$", fact.found)
     log.write_text("2026-01-01T00:00:00Z UpdateTip\n")
     assert "-debug=net" in facts_of(node)["a, log"].advice
 
@@ -80,3 +85,16 @@ def test_it_is_found_out_as_the_watchers_user(tmp_path: Path) -> None:
     assert facts_of(node)["a, log"].state is State.OK
     closed = facts_of(node, NOBODY)["a, log"]
     assert (closed.state, closed.found) == (State.WARNING, "cannot be read: permission denied")
+
+
+def test_what_watchers_take_is_said() -> None:
+    """A process that is called like one is found, with its share of a processor."""
+    with subprocess.Popen(["/x/peerwatch", "-c", "import time; time.sleep(60)", "run"], executable=sys.executable) as process:
+        try:
+            found = []
+            until = time.monotonic() + 10
+            while not found and time.monotonic() < until:
+                found = [fact for fact in watchers() if fact.name.endswith(f" {process.pid}")]
+        finally:
+            process.kill()
+    assert re.fullmatch(r"[0-9]+\.[0-9] % of a processor since it was started", found[0].found)

@@ -22,8 +22,8 @@ DELETED = " (deleted)"
 """What the kernel appends to the path of an executable that is no longer there."""
 PF_KTHREAD = 0x00200000
 """Flag in /proc/PID/stat: a thread of the kernel (include/linux/sched.h)."""
-_FLAGS, _START = 6, 19
-"""Fields of /proc/PID/stat, counted from the state, which is the first after the name (proc_pid_stat(5): 9 and 22)."""
+_FLAGS, _CPU, _START = 6, slice(11, 13), 19
+"""Fields of /proc/PID/stat, counted from the state, which is the first after the name (proc_pid_stat(5): 9, 14 and 15, 22)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,12 @@ def start_ticks(pid: int) -> int | None:
     """When a process started, in clock ticks since the machine did. None when it is gone."""
     fields = _stat(pid)
     return None if fields is None or fields[0] in ("Z", "X") else int(fields[_START])
+
+
+def cpu_ns(pid: int) -> int | None:
+    """Processor time of a process so far, in its own code and in the kernel; None when it is gone."""
+    fields = _stat(pid)
+    return None if fields is None else sum(map(int, fields[_CPU])) * (SECOND // _ticks_per_second())
 
 
 def is_kernel_thread(pid: int) -> bool:

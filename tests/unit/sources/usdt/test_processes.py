@@ -16,6 +16,7 @@ import pytest
 from peerwatch.sources.usdt import processes as module
 from peerwatch.sources.usdt.processes import (
     command_line,
+    cpu_ns,
     file_id,
     is_kernel_thread,
     path_of,
@@ -149,3 +150,16 @@ def test_what_is_shown_is_printable(text: str, safe: str) -> None:
     assert shown(text) == safe
     assert len(shown("\x00" * 10_000)) == 1024
     assert shown("abcdef", 3) == "abc"
+
+
+def test_processor_time() -> None:
+    """It grows with what a process does, and one that is gone has none."""
+    before = cpu_ns(os.getpid())
+    assert before is not None
+    until = time.process_time() + 0.05
+    while time.process_time() < until:
+        pass
+    after = cpu_ns(os.getpid())
+    assert after is not None
+    assert after > before
+    assert cpu_ns(2**22) is None
