@@ -15,7 +15,7 @@ from tests.node.coins import mine
 from tests.node.counts import captured
 from tests.node.harness import Node, Program, at_rest
 from tests.node.peer import Peer
-from tests.node.stage import capture, process
+from tests.node.stage import capture, log, process, rpc
 from tests.node.traffic import inbound
 from tests.node.watching import Watching, message_sums, opened
 
@@ -26,24 +26,29 @@ DISK_BYTES = 160 << 20
 
 
 def test_stop_crash_and_reindex(program: Program, folder: Path) -> None:
-    """After each way of going away the next process is seen, under its own cookie, and every message of it."""
+    """After each way of going away every source says so and sees the next process, under its own cookie, with every message."""
     node = Node(program, folder / "a")
-    with node, Watching(process(node)) as watching:
+    with node, Watching(process(node), rpc(node), log(node)) as watching:
+        watching.read()
         with inbound(node):
             watching.sources.append(capture(node))
         cookies, pids = [node.cookie()], [node.pid]
         for end, *arguments in ((node.stop,), (node.kill,), (lambda: node.kill(signal.SIGTERM), "-reindex")):
             see_everything(watching, node)
             end()
-            watching.until(lambda: len(watching.of("loss", "process", kind="blind")) == len(pids), "the process is gone")
+            for source in ("process", "rpc"):
+                watching.until(lambda s=source: len(watching.of("loss", s, kind="blind")) == len(pids), f"{source} is blind")
             node.start(*arguments)
             cookies.append(node.cookie())
             pids.append(node.pid)
         see_everything(watching, node)
         assert len(set(cookies)) == len(set(pids)) == 4
-        assert [row["kind"] for row in watching.of("loss", "process")] == ["blind", "gap"] * 3
-        assert len({row["session"] for row in watching.of("process_state")}) == 4
-        assert [row["kind"] for row in watching.of("loss", "capture")] == []
+        for source in ("process", "rpc"):
+            assert [row["kind"] for row in watching.of("loss", source)] == ["blind", "gap"] * 3
+        assert watching.of("loss", "capture") == watching.of("loss", "debuglog") == watching.told == []
+        for table, sessions in (("process_state", 4), ("chain_state", 4), ("log_event", 4)):
+            assert len({row["session"] for row in watching.of(table)}) == sessions, table
+        assert not [row for row in watching.of("loss") if any(cookie.split(":")[1] in row["reason"] for cookie in cookies)]
         assert watching.gaps() == []
 
 
@@ -51,6 +56,9 @@ def see_everything(watching: Watching, node: Node) -> None:
     """What happens now is seen by every source."""
     with inbound(node) as peer:
         peer.settle()
+        watching.until(lambda: watching.of("peer_state", address=peer.name), "the peer by RPC")
+        (number,) = node.peers()
+        watching.until(lambda: watching.of("log_event", event="peer_connected", peer=number), "the peer in the log")
     watching.until(lambda: watching.of("process_state", pid=node.pid), "figures of the process")
     at_rest(lambda: watching.read() or capture_is_whole(watching, node))
 
@@ -86,7 +94,11 @@ def fill(disk: Path) -> Path:
 def test_full_disk_under_the_node(program: Program, small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing raises while the node can write nothing; that there is no room is seen, and so is what comes afterwards."""
     monkeypatch.setattr("peerwatch.sources.process.look.EVERY_NS", SECOND)
-    with Node(program, small_disk / "a") as node, inbound(node) as staying, Watching(process(node), capture(node)) as watching:
+    with (
+        Node(program, small_disk / "a") as node,
+        inbound(node) as staying,
+        Watching(process(node), rpc(node), log(node), capture(node)) as watching,
+    ):
         mine(node)
         watching.until(lambda: watching.of("process_state"), "figures")
         filling = fill(small_disk)
@@ -104,6 +116,7 @@ def test_full_disk_under_the_node(program: Program, small_disk: Path, monkeypatc
             assert {key[1:]: n for key, (n, _) in seen.items() if key[0] == peer.name} == dict(peer.messages)
 
         at_rest(whole)
+        watching.until(lambda: watching.of("peer_state", address=peer.name), "the peer by RPC")
         assert watching.of("loss", kind="blind") == []
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from peerwatch.peers.agreement import Agreement
 from peerwatch.schema.table import Identity
@@ -21,6 +22,8 @@ from tests.node.harness import WAIT_S
 NAME = "alpha"
 KEY = bytes(KEY_BYTES)
 POLL_S = 0.1
+HEARD = ("message", "log_traffic")
+"""Tables that tell of messages."""
 
 
 @dataclass
@@ -46,6 +49,9 @@ class Watching:
         self.agreement = Agreement(NAME)
         self.told: list[dict[str, Any]] = []
         """Rows of the comparison of the sources with the node's own figures."""
+        self.deaf = Agreement(NAME)
+        self.missed: list[dict[str, Any]] = []
+        """The same for sources that would not hear pings."""
 
     def __enter__(self) -> Self:
         """Nothing more."""
@@ -118,9 +124,11 @@ class Watching:
             keys = zip(*(batch[column].to_pylist() for column in ("node", "session", "source", "seq")), strict=True)
             for node, number, source, seq in keys:
                 self.sessions[Identity(node, number, source)].seq.add(seq)
-        told = self.agreement.feed(chunk.identity, tables)
-        if told:
+        if told := self.agreement.feed(chunk.identity, tables):
             self.told += told[1].to_pylist()
+        heard = {name: batch.filter(pc.not_equal(batch["type"], "ping")) for name, batch in tables.items() if name in HEARD}
+        if told := self.deaf.feed(chunk.identity, tables | heard):
+            self.missed += told[1].to_pylist()
 
 
 def message_sums(watching: Watching, source: str, addresses: Mapping[int, str]) -> Sums:
