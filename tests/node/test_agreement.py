@@ -9,6 +9,7 @@ import pytest
 from tests.node.counts import SPELLED_OUT, captured, counted_more, only, refused
 from tests.node.harness import at_rest
 from tests.node.stage import Stage
+from tests.node.traffic import inbound
 from tests.node.watching import message_sums, opened
 
 pytestmark = pytest.mark.node
@@ -54,9 +55,15 @@ def test_peers_that_went_are_seen_too(stage: Stage, source: str) -> None:
 
 def test_nothing_is_told_of_sources_that_agree(stage: Stage) -> None:
     """The comparison that is made while watching finds no difference; had the sources not heard the pings, it had found that."""
-    watching = stage.watching
-    kinds = {*stage.message_sources, "debuglog"}
-    watching.until(lambda: {row["probe"] for row in watching.missed} == kinds, "that no pings were heard")
+    watching, kinds = stage.watching, {*stage.message_sources, "debuglog"}
+    with inbound(stage.scene.node) as peer:  # one that comes while the node is asked already
+
+        def missed() -> bool:
+            peer.send("<ping>", bytes(8))  # `ping` in the log
+            peer.settle()
+            return {row["probe"] for row in watching.missed} == kinds
+
+        watching.until(missed, "that no pings were heard")
     assert {row["kind"] for row in watching.missed} == {"disagreement"}
     assert all("ping" in row["reason"] for row in watching.missed)
     assert watching.told == []

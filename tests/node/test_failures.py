@@ -46,7 +46,7 @@ def test_stop_crash_and_reindex(program: Program, folder: Path) -> None:
         for source in ("process", "rpc"):
             assert [row["kind"] for row in watching.of("loss", source)] == ["blind", "gap"] * 3
         assert watching.of("loss", "capture") == watching.of("loss", "debuglog") == watching.told == []
-        for table, sessions in (("process_state", 4), ("chain_state", 4), ("log_event", 4)):
+        for table, sessions in (("process_state", 4), ("peer_state", 4), ("log_event", 4)):
             assert len({row["session"] for row in watching.of(table)}) == sessions, table
         assert not [row for row in watching.of("loss") if any(cookie.split(":")[1] in row["reason"] for cookie in cookies)]
         assert watching.gaps() == []
@@ -109,6 +109,9 @@ def test_full_disk_under_the_node(program: Program, small_disk: Path, monkeypatc
         staying.close()  # of what it said, a record is torn
         with inbound(node) as peer:
             peer.settle()
+            watching.until(lambda: watching.of("peer_state", address=peer.name), "the peer by RPC")
+            (number,) = node.peers()
+            watching.until(lambda: watching.of("log_event", event="peer_connected", peer=number), "the peer in the log")
 
         def whole() -> None:
             watching.read()
@@ -116,7 +119,6 @@ def test_full_disk_under_the_node(program: Program, small_disk: Path, monkeypatc
             assert {key[1:]: n for key, (n, _) in seen.items() if key[0] == peer.name} == dict(peer.messages)
 
         at_rest(whole)
-        watching.until(lambda: watching.of("peer_state", address=peer.name), "the peer by RPC")
         assert watching.of("loss", kind="blind") == []
 
 

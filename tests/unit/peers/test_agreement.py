@@ -214,3 +214,33 @@ def test_late_and_early_looks_never_accuse(steps: list[tuple[int, int, bool]]) -
         node.counted = counted
         node.poll()
     assert node.told == []
+
+
+def test_a_source_that_is_late_from_the_first_look_on() -> None:
+    """What the node counted before its first answer and a source tells only afterwards is not more than the node counted."""
+    node = Node()
+    node.poll()
+    node.ping(5, seen=1)
+    node.poll()
+    node.ping(0, seen=4)
+    for _ in range(GRACE + 1):
+        node.poll()
+    assert node.told == []
+
+
+def test_a_peer_cannot_let_the_log_say_too_much() -> None:
+    """Types are misspelled in the log, so that more of one there is no disagreement; fewer is."""
+    node = Node("debuglog")
+    node.poll()
+    node.ping(5)
+    for _ in range(GRACE):
+        node.poll()
+    node.ping(1, seen=3)
+    for _ in range(GRACE + 1):
+        node.poll()
+    assert node.told == []
+    node.ping(50, seen=0)
+    for _ in range(GRACE + 1):
+        node.poll()
+    (row,) = node.told
+    assert "more than debuglog saw" in row["reason"]
