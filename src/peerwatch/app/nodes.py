@@ -45,6 +45,15 @@ def wanted(nodes: Sequence[NodeConfig]) -> list[Wanted]:
     return [Wanted(n.name, n.binary, n.pid, n.pid_file, n.user, tuple(n.args), n.datadir) for n in nodes if n.is_described]
 
 
+def seen_otherwise(config: Config) -> bool:
+    """Whether there is anything to look at without tracing: a way that is named, or a process that runs."""
+    named = (way for node in config.node for way in (node.datadir, node.rpc, node.log, node.capture))
+    if any(way not in (None, OFF) for way in named):
+        return True
+    nodes = wanted(config.node)
+    return any(not config.node or described(nodes, facts) for facts in running_nodes())
+
+
 class Nodes:
     """Finds them, again and again."""
 

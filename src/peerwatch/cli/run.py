@@ -62,7 +62,7 @@ def command(*, config: Path | None, archive: Path | None, nodes: tuple[str, ...]
 
 def _run(settings: Config, task: Task) -> int:
     from peerwatch.app.live import trace, watch
-    from peerwatch.app.nodes import running_nodes, wanted
+    from peerwatch.app.nodes import seen_otherwise, wanted
     from peerwatch.sources.usdt.kernel import Kernel, KernelError
 
     nodes = wanted(settings.node)
@@ -71,7 +71,7 @@ def _run(settings: Config, task: Task) -> int:
     try:
         kernel = Kernel.load(ring_bytes=settings.ring_mib << 20)
     except KernelError as error:
-        if not settings.node and not any(running_nodes()):
+        if not seen_otherwise(settings):
             raise
         click.echo(f"Cannot trace: {error}\nWhat needs no tracing is watched.", err=True)
         return watch(task, None)

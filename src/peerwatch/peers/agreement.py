@@ -39,7 +39,7 @@ OWN_IDS = ("capture",)
 """Sources that number peers by themselves."""
 
 MISSPELL = ("debuglog",)
-"""Sources that do not have types as they were sent: `<ping>` is `ping` in a log, so a peer can let it say too much of any type."""
+"""Sources that do not have types as they were sent: `<ping>` is `ping` in a log, so a peer can let it say too much of any."""
 
 
 class Poll(NamedTuple):

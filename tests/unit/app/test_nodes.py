@@ -11,7 +11,18 @@ from pathlib import Path
 import pytest
 
 from peerwatch.app.config import Config, NodeConfig
-from peerwatch.app.nodes import GRACE_NS, Node, Nodes, capture_path, cookie_path, log_path, rpc_end, running_nodes, wanted
+from peerwatch.app.nodes import (
+    GRACE_NS,
+    Node,
+    Nodes,
+    capture_path,
+    cookie_path,
+    log_path,
+    rpc_end,
+    running_nodes,
+    seen_otherwise,
+    wanted,
+)
 from peerwatch.sources.datadir import node_files
 from peerwatch.sources.usdt.discover import Wanted
 
@@ -59,6 +70,17 @@ def test_nodes_of_this_machine_are_found(start: Start, tmp_path: Path) -> None:
     assert len({node.name for node in nodes}) == 2
     assert all(node.files == node_files(tmp_path, ["-regtest"]) for node in nodes)
     assert not any(node.traced for node in nodes)
+
+
+def test_whether_there_is_anything_to_look_at(start: Start, tmp_path: Path) -> None:
+    """Named ways are, off or not there is nothing, and a process is if it is one of the nodes that are meant."""
+    meant = Config(node=[NodeConfig("a", args=[f"-datadir={tmp_path}"])])
+    assert seen_otherwise(Config(node=[NodeConfig("a", log="/x")]))
+    assert not seen_otherwise(Config(node=[NodeConfig("a", args=["-no-such"], rpc="off")]))
+    assert not seen_otherwise(meant)
+    start(f"-datadir={tmp_path}")
+    assert seen_otherwise(meant)
+    assert seen_otherwise(Config())
 
 
 def test_the_tracer_names_what_it_traces(start: Start, tmp_path: Path) -> None:

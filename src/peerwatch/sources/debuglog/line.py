@@ -4,7 +4,8 @@
     2026-11-25T04:28:31.123456Z [net:debug] [net.cpp:710] [ReceiveMsgBytes] …
 
 Thread, place and function are there if the node is told so (-logthreadnames, -logsourcelocations), microseconds with
--logtimemicros, and no time at all with -logtimestamps=0. Source: Bitcoin Core, logging.cpp: BCLog::Logger::Format.
+-logtimemicros, and no time at all with -logtimestamps=0. While the node leaves lines of some place out because they were too
+many, every other line begins with `[*] ` (v30 and later). Source: Bitcoin Core, logging.cpp: BCLog::Logger::Format, LogPrint_.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ LEVELS = ("warning", "error")
 NONE = "none"
 """Category of lines that are always written."""
 
-PREFIX = rb"(?:(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z )?((?:\[[^\]]{1,64}\] )*)"
+PREFIX = (
+    rb"(?:\[\*\] )?(?:(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z (?:\(mocktime: [^)]{1,32}\) )?)?"
+    rb"((?:\[[^\]]{1,64}\] )*)"
+)
 """As a pattern: second, its fraction, and all that is in brackets."""
 _PREFIX = re.compile(PREFIX)
 _BRACKET = re.compile(rb"\[([^\]]*)\] ")

@@ -35,6 +35,8 @@ EVERY_NS = SECOND
 """How often a log is read when it does not grow fast."""
 
 NODE_STARTED, LOG_RESUMED = "node_started", "log_resumed"
+START_MARKS = (b"Bitcoin Core version ", b"Bitcoin Knots version ")
+"""How the first line of a run of the node begins (init.cpp: LogPackageVersion)."""
 ADVICE = "run the watcher as the node's user, or make the log readable for a group that both are in"
 
 
@@ -74,6 +76,8 @@ class DebugLogSource:
         self._match = matcher().match
         self._mark = 0
         self._next = 0
+        self._last: int | None = None
+        """Time of the last line that had one."""
         self._untimed = False
 
     def read(self) -> Sequence[Chunk]:
@@ -111,6 +115,8 @@ class DebugLogSource:
             why = "is not there" if missing else f"cannot be read ({str(error.strerror).lower()}): {ADVICE}"
             self._rows.unseen(NAME, f"The node's log {why}.", ts)
             return Piece()
+        if piece.lost_track:  # the node may have been started anew, and then its peers are other ones
+            self._rows.restart(ts)
         self._rows.seen(NAME, ts)
         if piece.notice:
             self._rows.loss("gap", NAME, piece.notice, (ts, ts))
@@ -146,7 +152,9 @@ class DebugLogSource:
                 if not message:
                     continue
             if ts is None:
-                ts = self._time(now)
+                ts = self._time(now, message if traffic is None else b"")
+            else:
+                self._last = ts
             if ts // MINUTE_NS != minute:
                 self._count_bulk(minute, bulk)
                 minute = ts // MINUTE_NS
@@ -161,7 +169,12 @@ class DebugLogSource:
                 self._count(ts, (None, category, self._learner.template_of(message)), len(raw))
         self._count_bulk(minute, bulk)
 
-    def _time(self, now: int) -> int:
+    def _time(self, now: int, message: bytes) -> int:
+        """Time of a line that has none: that of the line which it goes on with, unless the node writes none at all."""
+        if message.startswith(START_MARKS):
+            self._last = None
+        if self._last is not None:
+            return self._last
         if not self._untimed:
             self._untimed = True
             why = "Lines of the log have no time (-logtimestamps=0): that of reading is taken."
@@ -185,9 +198,10 @@ class DebugLogSource:
             self._tell()
             self._rows.restart(ts)
         elif event == LOG_RESUMED:
-            span = (ts - (found.value2 or 0) * SECOND, ts)
-            why = f"The node dropped {found.value} bytes of its log, because they were too many."
-            self._rows.loss("dropped", NAME, why, span)
+            dropped, first = found.value or 0, ts - (found.value2 or 0) * SECOND
+            why = f"The node dropped {dropped} bytes of its log, because they were too many."
+            row = {"kind": "dropped", "probe": NAME, "first_ts": first, "last_ts": ts, "count": 0, "bytes": dropped}
+            self._rows.add(Loss, ts, reason=why, **row)
         values = (ts, event, category, found.peer, found.address, found.hash, found.value, found.value2, found.text)
         for name, value in zip(_COLUMNS, values, strict=True):
             self._events.setdefault(name, []).append(value)

@@ -27,12 +27,13 @@ _FORMS = {
     "peer": rb"(?P<peer>-?\d{1,18})",
     "address": rb"(?P<address>[^\s,\"]{1,96})",
     "hash": rb"(?P<hash>[0-9a-f]{64})",
-    "value": rb"(?P<value>-?\d{1,18})(?:\.\d+)?",
-    "value2": rb"(?P<value2>-?\d{1,18})(?:\.\d+)?",
+    "value": rb"(?P<value>[+-]?\d{1,18})(?:\.\d+)?",
+    "value2": rb"(?P<value2>[+-]?\d{1,18})(?:\.\d+)?",
     "text": rb"(?P<text>.*?)",
     "word": rb"\S+",
     "": rb".*?",
 }
+_PEER_ADDRESS = rb"(?:,? peeraddr=(?P<address>[^\s,;\"]{1,96}))?"
 _FIELD = re.compile(r"\{(\w*)\}")
 
 
@@ -53,6 +54,11 @@ class Template:
     """Versions of Bitcoin Core that it was read from."""
 
 
+def wordings(event: str, category: str, meaning: str, *texts: tuple[str, str, str]) -> tuple[Template, ...]:
+    """Templates of one event that was worded in several ways: text, example and versions of each."""
+    return tuple(Template(event, category, text, meaning, example, versions) for text, example, versions in texts)
+
+
 class Found(NamedTuple):
     """What a line says."""
 
@@ -65,8 +71,11 @@ class Found(NamedTuple):
     text: str | None
 
 
+_Compiled = tuple[re.Pattern[bytes], Template]
+
+
 class Matcher:
-    """All templates, found by their first word."""
+    """All templates, found by their first word, or by what stands before a field in it."""
 
     def __init__(self, templates: Iterable[Template]) -> None:
         """Compile them.
@@ -74,26 +83,30 @@ class Matcher:
         Raises:
             ValueError: a template with a field that there is not.
         """
-        self._by_word: dict[bytes, list[tuple[re.Pattern[bytes], Template]]] = {}
-        self._others: list[tuple[re.Pattern[bytes], Template]] = []
-        for template in templates:
+        self._by_word: dict[bytes, list[_Compiled]] = {}
+        self._by_opening: dict[bytes, list[_Compiled]] = {}
+        for template in sorted(templates, key=lambda each: -len(_FIELD.sub("", each.text))):
             word = template.text.partition(" ")[0]
-            place = self._others if "{" in word or word == template.text else self._by_word.setdefault(word.encode(), [])
-            place.append((compiled(template.text), template))
-        for place in (*self._by_word.values(), self._others):
-            place.sort(key=lambda each: -len(_FIELD.sub("", each[1].text)))
+            opening, field, _ = word.partition("{")
+            place = self._by_opening if field or word == template.text else self._by_word
+            place.setdefault(opening.encode(), []).append((compiled(template.text), template))
+        self._openings = tuple(opening for opening in self._by_opening if opening)
 
     def match(self, message: bytes) -> Found | None:
         """The template that a message fits, and its fields; None if there is none."""
         message = message[:LONGEST_LINE]
-        for pattern, template in (*self._by_word.get(message.partition(b" ")[0], ()), *self._others):
+        candidates = self._by_word.get(message.partition(b" ")[0], ())
+        if message.startswith(self._openings):
+            candidates = (*candidates, *(c for o, cs in self._by_opening.items() if o and message.startswith(o) for c in cs))
+        for pattern, template in (*candidates, *self._by_opening.get(b"", ())):
             if (found := pattern.fullmatch(message)) is not None:
                 return _found(template, found.groupdict())
         return None
 
 
 def compiled(text: str) -> re.Pattern[bytes]:
-    """A template's text as a pattern for a whole message; what ends in a peer may have the peer's address behind it (-logips).
+    """A template's text as a pattern for a whole message; behind `peer={peer}` may stand the peer's address (-logips),
+    and at the end its autonomous system (-asmap).
 
     Raises:
         ValueError: a field that there is not.
@@ -104,10 +117,11 @@ def compiled(text: str) -> re.Pattern[bytes]:
             raise ValueError(f"no field {{{field[1]}}} in a template")
         pattern += re.escape(text[at : field.start()].encode()) + _FORMS[field[1]]
         at = field.end()
-    pattern += re.escape(text[at:].encode())
-    if text.endswith("{peer}") and "{address}" not in text:
-        pattern += rb"(?:,? peeraddr=(?P<address>[^\s,\"]{1,96}))?"
-    return re.compile(pattern, re.DOTALL)
+        if text[:at].endswith("peer={peer}") and "{address}" not in text:
+            pattern += _PEER_ADDRESS
+    if text.endswith("peer={peer}"):
+        pattern += rb"(?:, mapped_as=\d{1,10})?"
+    return re.compile(pattern + re.escape(text[at:].encode()), re.DOTALL)
 
 
 def _found(template: Template, fields: dict[str, bytes | None]) -> Found:

@@ -169,7 +169,18 @@ def test_what_the_node_itself_dropped_is_a_loss(log: Log) -> None:
     log.read()
     (row,) = log.rows("loss")
     assert (row["kind"], row["last_ts"] - row["first_ts"]) == ("dropped", 3600 * SECOND)
+    assert row["bytes"] == 5000
     assert "5000 bytes" in row["reason"]
+
+
+def test_while_the_node_drops_lines_the_others_are_understood(log: Log) -> None:
+    """Every line has a mark then, in front of its time."""
+    stamp = b"[*] " + STAMP
+    with log.path.open("ab") as file:
+        file.write(stamp + b"[net] Misbehaving: peer=5: x\n" + stamp + b"[net] received: inv (37 bytes) peer=3\n")
+    log.read()
+    (event,), (traffic,) = log.rows("log_event"), log.rows("log_traffic")
+    assert (event["event"], event["ts"], traffic["messages"]) == ("misbehaving", 1_795_580_911 * SECOND, 1)
 
 
 def test_lines_without_time(log: Log) -> None:
@@ -179,6 +190,30 @@ def test_lines_without_time(log: Log) -> None:
     log.read()
     assert {row["ts"] for row in log.rows("log_event")} == {NOW + log.now}
     assert len(log.rows("loss")) == 1
+
+
+def test_a_line_that_goes_on(log: Log) -> None:
+    """Lines without time in a log that has times belong to the line before them."""
+    log.write(b"tor: Error parsing ADD_ONION parameters:")
+    with log.path.open("ab") as file:
+        file.write(b"Disconnecting and discouraging peer 5!\n")
+    log.read()
+    assert [row["ts"] for row in log.rows("log_event")] == [1_795_580_911 * SECOND]
+    assert log.rows("loss") == []
+
+
+def test_another_log_is_another_session(log: Log) -> None:
+    """What was written while nobody read is gone: the node may have been started anew, and its peers be other ones."""
+    log.write(b"[net] Cleared nodestate for peer=1")
+    log.read()
+    log.path.write_bytes(b"")
+    log.write(*(b"[net] Cleared nodestate for peer=%d" % number for number in range(20)))
+    log.restart()
+    before, after = log.read()
+    assert before.ended
+    assert after.identity.session > before.identity.session
+    assert [row["kind"] for row in after.rows["loss"].to_pylist()] == ["gap"]
+    assert after.rows["log_event"]["peer"].to_pylist() == list(range(20))
 
 
 def test_a_real_log(log: Log) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from peerwatch.sources.debuglog.template import LONGEST_TEXT, Matcher, Template, compiled
+from peerwatch.sources.debuglog.template import LONGEST_TEXT, Matcher, Template, compiled, wordings
 
 
 def template(text: str, event: str = "x") -> Template:
@@ -25,14 +25,30 @@ def test_fields() -> None:
 
 
 def test_the_address_that_logips_adds_is_taken() -> None:
-    """Behind a peer at the end there may be its address."""
-    matcher = Matcher([template("closed peer={peer}")])
+    """Behind a peer there may be its address, and behind that, at the end of a line, its autonomous system."""
+    matcher = Matcher([template("closed peer={peer}"), template("error, closing peer={peer}: {text}")])
     assert matcher.match(b"closed peer=3") is not None
     for line in (b"closed peer=3, peeraddr=1.2.3.4:5", b"closed peer=3 peeraddr=1.2.3.4:5"):
         found = matcher.match(line)
         assert found is not None
         assert (found.peer, found.address) == (3, "1.2.3.4:5")
+    found = matcher.match(b"closed peer=3, peeraddr=[2001:db8::1]:8333, mapped_as=64496")
+    assert found is not None
+    assert (found.peer, found.address) == (3, "[2001:db8::1]:8333")
+    for line in (b"error, closing peer=3 peeraddr=[2001:db8::1]:5: reset", b"error, closing peer=3: reset"):
+        found = matcher.match(line)
+        assert found is not None
+        assert (found.peer, found.text) == (3, "reset")
     assert matcher.match(b"closed peer=3 and more") is None
+
+
+def test_several_wordings_of_an_event() -> None:
+    """Each is a template of its own, with one name and one meaning."""
+    one, two = wordings("x", "net", "Something.", ("a {value}", "a 1", "22-28"), ("b {value}", "b 1", "29-31"))
+    found = Matcher([one, two]).match(b"b +7")
+    assert found is not None
+    assert (found.template, found.value) == (two, 7)
+    assert (one.event, one.meaning) == (two.event, two.meaning)
 
 
 def test_the_most_literal_counts() -> None:
