@@ -32,7 +32,7 @@ _MOST_SECONDS = _INT64 // SECOND // 2
 _LABEL = re.compile(r"[a-z0-9_*-]{1,32}")
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _HEX = re.compile(r"[0-9a-fA-F]{1,16}")
-_ENDPOINT = re.compile(r"(?:\[([0-9a-fA-F:.%]{2,64})\]|([0-9A-Za-z._-]{1,64}))(?::([0-9]{1,5}))?")
+_ENDPOINT = re.compile(r"(?:\[([0-9A-Za-z:.%_-]{2,64})\]|([0-9A-Za-z._-]{1,64}))(?::([0-9]{1,5}))?")
 
 _T = TypeVar("_T")
 _OBJECT = msgspec.json.Decoder(dict[str, Any])

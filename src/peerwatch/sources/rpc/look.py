@@ -149,12 +149,11 @@ class RpcLook:
             self._retry = now + int(self._pause_s * SECOND)
             rows.unseen(self.name, error.reason, ts)
             return
+        self._schedule.failed(method, took, now)
         if error.trouble in FOR_GOOD:
             self._schedule.drop(method)
-        else:
-            self._schedule.failed(method, took, now)
-            if method != UPTIME.method:
-                self._schedule.hurry(UPTIME.method, now)
+        elif method != UPTIME.method:
+            self._schedule.hurry(UPTIME.method, now)
         rows.unseen(f"rpc.{method}", error.reason, ts)
         if not late:
             self._in_reach(rows)

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from peerwatch.sources.rpc import readers
 from peerwatch.sources.rpc._api import Known
-from peerwatch.sources.rpc.registry import UPTIME, make_readers, methods, reader_classes, tables
+from peerwatch.sources.rpc.registry import make_readers, methods, reader_classes, tables
+
+MODULES = {path.stem for path in Path(readers.__path__[0]).glob("*.py")} - {"__init__"}
 
 
 def test_every_module_has_a_reader() -> None:
-    """All are found by their modules, and are made anew each time."""
+    """By the name of the module; made anew each time."""
+    assert reader_classes().keys() == MODULES
     first, second = make_readers(Known()), make_readers(Known())
-    assert len(first) == len(reader_classes()) == len(second)
-    assert not set(map(id, first)) & set(map(id, second))
+    assert [type(each) for each in first] == list(reader_classes().values())
+    assert not {id(each) for each in first} & {id(each) for each in second}
 
 
-def test_calls_are_told_once_with_what_they_fill() -> None:
-    """A method that several readers want is there once, as often as the one that wants it most."""
-    told = methods()
-    assert [method.method for method in told] == sorted({method.method for method in told})
-    by_name = {method.method: method for method in told}
-    assert by_name.keys() >= {
+def test_methods_are_told_once_each() -> None:
+    """With the shortest interval that is wanted, the version that brought each, and the tables."""
+    told = {each.method: each for each in methods()}
+    assert len(told) == len(methods())
+    assert told.keys() >= {
         "getpeerinfo", "getnetworkinfo", "getnettotals", "getmempoolinfo", "getmemoryinfo", "getblockchaininfo",
         "getchaintxstats", "getchaintips", "getorphantxs", "getaddrmaninfo", "getrawaddrman", "uptime", "listbanned",
     }  # fmt: skip
-    assert by_name["uptime"].every_s == UPTIME.every_s
-    assert by_name["getpeerinfo"].every_s == 10
-    assert by_name["getrawaddrman"].every_s >= 120
-    assert {"peer_state", "addrman_entry", "node_identity"} <= {table.name for table in tables()}
+    assert told["uptime"].tables == ()
+    assert told["getorphantxs"].since == 290_000
+    assert told["getnetworkinfo"].every_s == 60
+    assert set(told["getblockchaininfo"].tables) == {"chain_rate", "chain_state", "node_identity", "own_address"}
+    assert {name for each in told.values() for name in each.tables} == {table.name for table in tables()}
