@@ -96,8 +96,9 @@ class Comparison:
                 missing = count - most - poll.seen.wire.get(key, 0)
                 if missing > 0:
                     self.base[key] = (least + missing, most + missing)
-                    named, odd = divmod(missing, V2_SPARE)
-                    if odd or named > poll.seen.nameable.get(key, 0):
+                    # Of `most`, all but `least` may be missing, too: so much may make it a multiple.
+                    named = -(-missing // V2_SPARE)
+                    if named * V2_SPARE - missing > most - least or named > poll.seen.nameable.get(key, 0):
                         yield Gap(key, oldest.ts, missing)
 
     def _uncounted(self, poll: Poll, last: Poll) -> Iterator[Gap]:

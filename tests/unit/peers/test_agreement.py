@@ -244,3 +244,22 @@ def test_a_peer_cannot_let_the_log_say_too_much() -> None:
         node.poll()
     (row,) = node.told
     assert "more than debuglog saw" in row["reason"]
+
+
+def test_named_types_of_a_peer_that_was_there_before() -> None:
+    """What may have been counted before a source watched is used up by named types bit by bit, and no odd rest of it is told."""
+    node = Node()
+    node.poll("v2")
+    node.ping(3, seen=2)
+    node.counted[True, "ping"] = 3 * (21 + PAYLOAD)
+    node.poll("v2")
+    for _ in range(20):
+        before = node.counted[True, "ping"]
+        node.ping(1)
+        node.counted[True, "ping"] = before + 21 + PAYLOAD + 12
+        node.poll("v2")
+    assert node.told == []
+    node.counted[True, "ping"] += 40 * (21 + PAYLOAD)
+    for _ in range(GRACE + 1):
+        node.poll("v2")
+    assert len(node.told) == 1
